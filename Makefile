@@ -1,0 +1,55 @@
+# Everything that people and CI run; `make` alone lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lock bench chaos fuzz clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.run: infra/requirements/run.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: infra/requirements/dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/requirements/dev.txt
+	@touch $@
+
+install: $(VENV)/.run ## make the virtual environment and install what running needs
+
+demo: $(VENV)/.run ## start everything, import a sample, show it; ARGS=--once stops when done
+	$(BIN)/rehearsal demo $(ARGS)
+
+test: $(VENV)/.dev ## run every test, also against a full PostgreSQL
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## check format, style, imports and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+lock: $(VENV)/.dev ## pin and hash what is installed
+	$(BIN)/uv pip compile --universal --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml infra/requirements/build.in -o infra/requirements/run.txt
+	$(BIN)/uv pip compile --universal --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml infra/requirements/build.in -o infra/requirements/dev.txt
+
+bench: $(VENV)/.dev ## measure speed and memory against peers; ARGS=--json
+	$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(VENV)/.dev ## kill things under load and count what was lost; ARGS=log
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(VENV)/.dev ## send bad input and count server errors
+	$(BIN)/python -m tests.fuzz $(ARGS)
+
+clean: ## remove what was installed and built
+	rm -rf $(VENV) build dist *.egg-info
