@@ -1,0 +1,137 @@
+"""Facts about set runs: what was pinned, how each trial ended, what came out."""
+
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from events.ids import (
+    AgentId,
+    MetricId,
+    PersonaId,
+    ScenarioId,
+    SetRunId,
+    TrialId,
+    UnitTestId,
+    UnitTestSetId,
+)
+from events.testing.common import TestingEvent
+from events.testing.metrics import Definition, Value, ValueType
+from events.testing.unit_tests import Operator
+
+
+Outcome = Literal["passed", "failed", "inconclusive", "errored"]
+
+
+class PinnedCriterion(msgspec.Struct, frozen=True, kw_only=True):
+    """A criterion with its metric as it was when the run started."""
+
+    metric_id: MetricId
+    metric_version: int
+    name: str
+    value_type: ValueType
+    definition: Definition
+    operator: Operator
+    value: Value
+    categories: list[str] = msgspec.field(default_factory=list)
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """A unit test as it was when the run started, and how many trials it gets."""
+
+    unit_test_id: UnitTestId
+    name: str
+    persona_id: PersonaId
+    persona_version: int
+    scenario_id: ScenarioId
+    scenario_version: int
+    service_id: AgentId
+    service_version_set_name: str
+    service_version: int
+    max_interactions: int
+    success_criterions: list[PinnedCriterion]
+    run_count: int
+
+
+class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a metric said of a trial; `value` None where it could not judge.
+
+    `references` are the `seq` of the entries that the verdict rests on.
+    """
+
+    metric_id: MetricId
+    metric_version: int
+    name: str
+    value: Value | None
+    outcome: Literal["passed", "failed", "inconclusive"]
+    justification: str
+    references: list[int]
+    engine: str
+
+
+class SetRunRequested(TestingEvent, frozen=True, kw_only=True):
+    """A run of a set began with everything pinned.
+
+    `origin` `imported`: its trials were held elsewhere and are recorded here.
+    """
+
+    run_id: SetRunId
+    set_id: UnitTestSetId
+    origin: Literal["live", "imported"]
+    specs: list[Spec]
+    seed: int
+    external_id: str | None = None
+
+
+class TrialCounted(TestingEvent, frozen=True, kw_only=True):
+    """A trial ended; each pair of unit test and index counts once.
+
+    `index` runs from 0 to the spec's `run_count` - 1.
+    """
+
+    run_id: SetRunId
+    trial_id: TrialId
+    unit_test_id: UnitTestId
+    index: int
+    outcome: Outcome
+    failed_metrics: list[MetricResult]
+    error: str | None = None
+
+
+class SetRunCompleted(TestingEvent, frozen=True, kw_only=True):
+    """The last trial ended."""
+
+    run_id: SetRunId
+    passed: int
+    failed: int
+    inconclusive: int
+    errored: int
+
+
+class SetRunCancelled(TestingEvent, frozen=True, kw_only=True):
+    """The run ended before its last trial."""
+
+    run_id: SetRunId
+    reason: str
+
+
+class ArtifactGenerated(TestingEvent, frozen=True, kw_only=True):
+    """A file about the run is kept among the blobs under its sha256 (hex)."""
+
+    run_id: SetRunId
+    artifact_id: UUID
+    name: str
+    media_type: str
+    sha256: str
+    size: int
+
+
+SetRunEvent = (
+    SetRunRequested
+    | TrialCounted
+    | SetRunCompleted
+    | SetRunCancelled
+    | ArtifactGenerated
+)

@@ -1,0 +1,47 @@
+"""Facts about trials: one conversation of a set run, in a stream of its own."""
+
+from events.conversation import (
+    ConversationEnded,
+    MessageAdded,
+    ToolCalled,
+    ToolReturned,
+)
+from events.ids import SetRunId, TrialId, UnitTestId
+from events.testing.common import TestingEvent
+from events.testing.set_runs import MetricResult, Outcome
+
+
+class TrialStarted(TestingEvent, frozen=True, kw_only=True):
+    """A trial of a run began; `trial_id` is its conversation's id."""
+
+    trial_id: TrialId
+    run_id: SetRunId
+    unit_test_id: UnitTestId
+    index: int
+    external_id: str | None = None
+
+
+class TrialFinished(TestingEvent, frozen=True, kw_only=True):
+    """A trial was judged.
+
+    `reward` is the recorded one of an imported trial, in the recorder's own scale.
+    """
+
+    trial_id: TrialId
+    run_id: SetRunId
+    unit_test_id: UnitTestId
+    index: int
+    outcome: Outcome
+    metric_results: list[MetricResult]
+    reward: float | None = None
+    error: str | None = None
+
+
+TrialEvent = (
+    TrialStarted
+    | MessageAdded
+    | ToolCalled
+    | ToolReturned
+    | ConversationEnded
+    | TrialFinished
+)
