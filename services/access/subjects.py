@@ -1,0 +1,64 @@
+"""A data subject: a person whose personal text the log seals until they are erased."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from events.access.subjects import SubjectErased, SubjectEvent
+from events.ids import SubjectId
+from events.message import Command
+from events.message import Meta as Envelope
+from services.decider import Decider
+
+
+class AccessCommand(
+    Command, frozen=True, kw_only=True, tag=lambda name: f"access.{name}"
+):
+    """A request about people and what they may do."""
+
+
+class EraseSubject(AccessCommand, frozen=True, kw_only=True):
+    """Destroy a subject's key, so that what it sealed can never be read again."""
+
+    subject_id: SubjectId
+    reason: Annotated[str, Meta(min_length=1, max_length=1_000)]
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A subject as its rules see it."""
+
+    erased: bool = False
+
+
+def evolve(_state: Subject, _event: SubjectErased) -> Subject:
+    """Return the state after an event."""
+    return Subject(erased=True)
+
+
+def decide(
+    command: EraseSubject, state: Subject, _meta: Envelope
+) -> list[SubjectErased]:
+    """Erase a subject once."""
+    if state.erased:
+        return []
+    return [SubjectErased(subject_id=command.subject_id, reason=command.reason)]
+
+
+def identify(command: EraseSubject) -> UUID:
+    """Return the subject's id."""
+    return command.subject_id
+
+
+SubjectCommand = EraseSubject
+
+decider: Final = Decider[SubjectCommand, Subject, SubjectEvent](
+    category="access.subject",
+    commands=(EraseSubject,),
+    events=(SubjectErased,),
+    initial=Subject(),
+    evolve=evolve,
+    decide=decide,
+    identify=identify,
+)

@@ -1,0 +1,355 @@
+"""The client that producers import: commands, rows, and the feed of events.
+
+A command keeps its id through every retry, so it takes effect once, however often its
+answer is lost. The same failures are raised here as on the server.
+"""
+
+import asyncio
+import secrets
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
+from datetime import datetime
+from time import monotonic
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import quote
+from uuid import UUID
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from events.catalogue import tag
+from events.errors import Failure, TooMany, Unavailable
+from events.message import Command, Event, Recorded
+from services.client import answers
+from services.client.retrying import pauses
+from services.handling import Outcome
+from services.ports import Ids
+
+
+PATIENCE: Final = 30.0
+ANSWER_SECONDS: Final = 30.0
+SILENCE_SECONDS: Final = 45.0
+BATCH: Final = 500
+JSON: Final = "application/json"
+
+Token = str | Callable[[], str]
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A command with what surrounds it; `command_id` makes sending it twice safe."""
+
+    command: Command
+    command_id: UUID
+    expected_version: int | None = None
+    correlation_id: UUID | None = None
+    causation_id: UUID | None = None
+    occurred_at: datetime | None = None
+
+
+def random_id() -> UUID:
+    """Return a new identifier, all of it random."""
+    return UUID(bytes=secrets.token_bytes(16), version=4)
+
+
+class Client:
+    """Talks to one server; to be used in an `async with`.
+
+    `token` is a bearer token, or what returns one for each request. `patience` is for
+    how many seconds a request is retried while the server is away.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        patience: float = PATIENCE,
+        ids: Ids = random_id,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._base = URL(base_url)
+        self._token = token
+        self._patience = patience
+        self._ids = ids
+        self._sleep = sleep
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(
+        self,
+        command: Command,
+        *,
+        command_id: UUID | None = None,
+        expected_version: int | None = None,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+        occurred_at: datetime | None = None,
+    ) -> Outcome:
+        """Send a command and return its outcome, or raise the failure.
+
+        `Unavailable` after `patience` leaves it unknown: send again with the same
+        `command_id`, which is a new one unless given.
+        """
+        headers = {
+            "Content-Type": JSON,
+            "Idempotency-Key": str(command_id or self._ids()),
+        }
+        if expected_version is not None:
+            headers["If-Match"] = f'"{expected_version}"'
+        if correlation_id is not None:
+            headers["Rehearsal-Correlation-Id"] = str(correlation_id)
+        if causation_id is not None:
+            headers["Rehearsal-Causation-Id"] = str(causation_id)
+        if occurred_at is not None:
+            headers["Rehearsal-Occurred-At"] = occurred_at.isoformat()
+        body = await self._ask(
+            "POST", self._url("/v1/commands"), headers=headers, body=_encode(command)
+        )
+        return answers.outcome(body)
+
+    async def send_many(self, requests: Sequence[Request]) -> list[Outcome | Failure]:
+        """Send commands in order, 500 at a time; return a verdict for each.
+
+        Raises the failure of a batch that was not answered; those before it happened,
+        and sending all again changes nothing.
+        """
+        found: list[Outcome | Failure] = []
+        for start in range(0, len(requests), BATCH):
+            body = await self._ask(
+                "POST",
+                self._url("/v1/commands"),
+                headers={"Content-Type": JSON},
+                body=_encode(requests[start : start + BATCH]),
+            )
+            found += answers.verdicts(body)
+        return found
+
+    async def rows(
+        self,
+        table: str,
+        where: Mapping[str, object] | None = None,
+        *,
+        sort: str | None = None,
+        fields: Sequence[str] = (),
+        min_position: int | None = None,
+        page: int = 200,
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """Yield the rows of a table such as `testing.trials`, page after page.
+
+        `where` holds parameters of the query grammar, as in `{"name.like": "A*"}`.
+        """
+        query = {name: _text(value) for name, value in (where or {}).items()}
+        query["limit"] = str(page)
+        if sort is not None:
+            query["sort"] = sort
+        if fields:
+            query["fields"] = ",".join(fields)
+        if min_position is not None:
+            query["min_position"] = str(min_position)
+        url: URL | None = self._url(_path(table)).with_query(query)
+        while url is not None:
+            body = await self._ask("GET", url)
+            found = msgspec.json.decode(body)
+            for row in found["rows"]:
+                yield row
+            following = found["next"]
+            url = None if following is None else self._base.join(URL(following))
+
+    async def row(
+        self,
+        table: str,
+        key: object,
+        *,
+        fields: Sequence[str] = (),
+        min_position: int | None = None,
+        as_of: int | datetime | None = None,
+    ) -> dict[str, Any]:
+        """Return one row, or as of a position or time the entity's state then.
+
+        Raises `Missing` where there is none that the caller may see.
+        """
+        query: dict[str, str] = {}
+        if fields:
+            query["fields"] = ",".join(fields)
+        if min_position is not None:
+            query["min_position"] = str(min_position)
+        if as_of is not None:
+            query["as_of"] = _text(as_of)
+        path = f"{_path(table)}/{quote(str(key), safe=',')}"
+        body = await self._ask("GET", self._url(path).with_query(query))
+        found: dict[str, Any] = msgspec.json.decode(body)
+        return found
+
+    async def put_blob(self, content: bytes, *, media_type: str) -> str:
+        """Keep a large body and return its sha256 in hex."""
+        body = await self._ask(
+            "POST",
+            self._url("/v1/blobs"),
+            headers={"Content-Type": media_type},
+            body=content,
+        )
+        return str(msgspec.json.decode(body)["sha256"])
+
+    async def blob(self, sha256: str) -> bytes:
+        """Return the body of an address, or raise `Missing`."""
+        return await self._ask("GET", self._url(f"/v1/blobs/{quote(sha256)}"))
+
+    async def events(
+        self, after: int = 0, *, types: Sequence[type[Event]] = ()
+    ) -> AsyncGenerator[Recorded[Event], None]:
+        """Yield the organisation's events above a position, and go on for ever.
+
+        A broken connection is taken up again where it broke. Raises the failure where
+        the server says no, and `Unavailable` once it was away for `patience` seconds.
+        """
+        waits = pauses()
+        away_since: float | None = None
+        while True:
+            try:
+                async with aclosing(self._messages(after, types)) as messages:
+                    async for position, data in messages:
+                        waits, away_since = pauses(), None
+                        after = position
+                        if data:
+                            yield answers.recorded(data)
+            except (Unavailable, TooMany, aiohttp.ClientError, TimeoutError) as error:
+                away_since = away_since or monotonic()
+                if monotonic() - away_since > self._patience:
+                    raise _away(error) from error
+            await self._sleep(next(waits))
+
+    async def _messages(
+        self, after: int, types: Sequence[type[Event]]
+    ) -> AsyncGenerator[tuple[int, bytes], None]:
+        """Yield the id and the data of each message of the live feed."""
+        query = {"after": str(after)}
+        if types:
+            query["type"] = ",".join(map(tag, types))
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=ANSWER_SECONDS, sock_read=SILENCE_SECONDS
+        )
+        async with self._opened.get(
+            self._url("/v1/events").with_query(query),
+            headers={**self._bearer(), "Accept": "text/event-stream"},
+            timeout=timeout,
+        ) as response:
+            if response.status != 200:  # noqa: PLR2004 - HTTP
+                raise answers.failure(response.status, await response.read())
+            position, data = after, b""
+            async for line in _lines(response.content):
+                name, _, value = line.partition(b": ")
+                if name == b"id":
+                    position = int(value)
+                elif name == b"data":
+                    data = value
+                elif not line:
+                    yield position, data
+                    data = b""
+
+    async def _ask(
+        self,
+        method: str,
+        url: URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> bytes:
+        """Return the body of an answer; ask again while that makes sense."""
+        patient_until = monotonic() + self._patience
+        for pause in pauses():
+            try:
+                return await self._ask_once(method, url, headers or {}, body)
+            except (Unavailable, TooMany, aiohttp.ClientError, TimeoutError) as error:
+                wait = error.retry_after if isinstance(error, TooMany) else pause
+                if monotonic() + wait > patient_until:
+                    raise _away(error) from error
+                await self._sleep(wait)
+        raise AssertionError
+
+    async def _ask_once(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
+    ) -> bytes:
+        async with self._opened.request(
+            method, url, headers={**self._bearer(), **headers}, data=body
+        ) as response:
+            content = await response.read()
+            if response.status < 300:  # noqa: PLR2004 - HTTP
+                return content
+            raise answers.failure(
+                response.status,
+                content,
+                retry_after=float(response.headers.get("Retry-After", "1")),
+            )
+
+    @property
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            message = "The client is used in an `async with`."
+            raise RuntimeError(message)
+        return self._session
+
+    def _url(self, path: str) -> URL:
+        return self._base.join(URL(path, encoded=True))
+
+    def _bearer(self) -> dict[str, str]:
+        token = self._token if isinstance(self._token, str) else self._token()
+        return {"Authorization": f"Bearer {token}"}
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield lines of any length, without their ends."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line
+
+
+def _path(table: str) -> str:
+    context, _, name = table.partition(".")
+    return f"/v1/{quote(context)}/{quote(name)}"
+
+
+def _text(value: object) -> str:
+    """Return a value as the query grammar writes it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.isoformat()
+        case list() | tuple():
+            return ",".join(map(_text, value))
+        case _:
+            return str(value)
+
+
+def _away(error: Exception) -> Failure:
+    if isinstance(error, Failure):
+        return error
+    return Unavailable(f"The server is away: {error or type(error).__name__}.")

@@ -1,0 +1,50 @@
+"""A decider: three pure functions that own the rules of one kind of stream.
+
+`decide(command, state, meta)` returns the events that happen: none means that it is
+already so, a raised `Refused` means no. `evolve(state, event)` is the state after an
+event. `also(command, state)` names what the same request asks of other streams, each
+decided by its own decider; everything is appended together or not at all.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from events.message import Command, Event, Meta
+
+
+C = TypeVar("C", bound=Command)
+S = TypeVar("S")
+E = TypeVar("E", bound=Event)
+
+
+def nothing_else(_command: Command, _state: object, _meta: Meta) -> Sequence[Command]:
+    """Ask nothing of other streams."""
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decider(Generic[C, S, E]):
+    """The rules of one kind of stream, named `<category>-<id>`.
+
+    `identify` gives the id of the stream that a command is for. `internal` lists the
+    commands that only another decider's `also` may ask for.
+    """
+
+    category: str
+    commands: tuple[type[C], ...]
+    events: tuple[type[E], ...]
+    initial: S
+    evolve: Callable[[S, E], S]
+    decide: Callable[[C, S, Meta], Sequence[E]]
+    identify: Callable[[C], UUID]
+    also: Callable[[C, S, Meta], Sequence[Command]] = nothing_else
+    internal: tuple[type[C], ...] = ()
+
+    def stream(self, command: C) -> str:
+        """Return the name of the stream that a command is for."""
+        return f"{self.category}-{self.identify(command)}"
+
+
+AnyDecider = Decider[Any, Any, Any]

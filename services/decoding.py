@@ -1,0 +1,282 @@
+"""JSON from outside: decoded and checked here, so that nothing but a `Failure` escapes.
+
+What comes out can be stored: no NUL and no lone surrogate in any text, no integer
+beyond 64 bits with sign, no number beyond a double, no moment without a time zone or
+outside the years that have a UTC. Depth is bounded before the decoder runs, because
+decoders recurse. Where a key occurs twice in an object, the last one counts.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache, reduce
+from operator import or_
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from events.errors import Malformed, TooLarge
+from events.message import Command
+
+
+T = TypeVar("T")
+
+MAX_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 64
+
+_LEAST_INTEGER: Final = -(1 << 63)
+_GREATEST_INTEGER: Final = (1 << 63) - 1
+
+_STRUCTURE: Final = bytes.maketrans(b"{}", b"[]")
+_TEXT: Final = bytes(byte for byte in range(256) if byte not in b'{}[]"\\')
+_QUOTED: Final = re.compile(rb'"[^"]*"?')
+_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
+_PLACE: Final = re.compile(r" - at `(?:key in )?(?P<path>[^`]*)`$")
+_FIELD: Final = re.compile(r"(?:unknown|required) field `(?P<name>.*)`$", re.DOTALL)
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def decode_json(raw: bytes, kind: type[T], *, limit: int = MAX_BYTES) -> T:
+    """Return the value of a type that JSON holds, at most `limit` bytes long.
+
+    Raises `TooLarge`, or `Malformed` with the path of the field at fault.
+    """
+    decoder, held = _decoder(kind)  # type: ignore[arg-type] # types hash
+    value: T = _checked(raw, decoder, lambda _: held, limit)
+    return value
+
+
+def command_decoder(
+    kinds: Iterable[type[Command]], *, limit: int = MAX_BYTES
+) -> Callable[[bytes], Command]:
+    """Return the function that decodes a command of two or more types by its `type`.
+
+    A lone type would pass without its tag.
+    """
+    types = tuple(kinds)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, types))
+    held: dict[type, _Held] = {kind: _held(kind) for kind in types}
+
+    def held_by(command: object) -> _Held:
+        return held[type(command)]
+
+    def decode_command(raw: bytes) -> Command:
+        """Return the command that JSON holds, or raise `Malformed` or `TooLarge`."""
+        command: Command = _checked(raw, decoder, held_by, limit)
+        return command
+
+    return decode_command
+
+
+@lru_cache(maxsize=256)
+def _decoder(kind: Any) -> tuple[msgspec.json.Decoder[Any], "_Held"]:  # noqa: ANN401
+    return msgspec.json.Decoder(kind), _held(kind)
+
+
+def split_json(raw: bytes, *, limit: int = MAX_BYTES) -> list[bytes]:
+    """Return the elements of a JSON array, each to be decoded and checked by itself.
+
+    Raises `TooLarge` or `Malformed`.
+    """
+    _check_shape(raw, limit)
+    try:
+        return [bytes(element) for element in _elements.decode(raw)]
+    except msgspec.ValidationError as error:
+        raise _malformed(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(raw, error) from error
+
+
+_elements: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def _checked(
+    raw: bytes,
+    decoder: msgspec.json.Decoder[Any],
+    held_by: Callable[[object], "_Held"],
+    limit: int,
+) -> Any:  # noqa: ANN401 - the decoder's type
+    _check_shape(raw, limit)
+    try:
+        value = decoder.decode(raw)
+    except msgspec.ValidationError as error:
+        raise _malformed(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _unreadable(raw, error) from error
+    held = held_by(value)
+    if (b"\\u0000" in raw and _ESCAPED_NUL.search(raw)) or (
+        held.integers and _LONG_INTEGER.search(raw)
+    ):
+        _refuse_unstorable(raw)
+    if held.moments:
+        _refuse_moments(value, "$")
+    return value
+
+
+def _check_shape(raw: bytes, limit: int) -> None:
+    if len(raw) > limit:
+        message = f"The body has {len(raw)} bytes; the limit is {limit}."
+        raise TooLarge(message)
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(raw):
+        message = f"The body is nested more than {MAX_DEPTH} levels deep."
+        raise Malformed(message)
+
+
+def _is_deep(raw: bytes) -> bool:
+    """Say whether brackets nest deeper than the limit, in time linear in the body.
+
+    Text is cut out; then each pass removes the innermost pairs, of which there are
+    many, unless there is a run of opening brackets that is itself too long.
+    """
+    marks = raw.translate(_STRUCTURE, _TEXT)
+    marks = marks.replace(b"\\\\", b"").replace(b'\\"', b"").replace(b"\\", b"")
+    brackets = _QUOTED.sub(b"", marks)
+    for _ in range(MAX_DEPTH):
+        if b"[" * (MAX_DEPTH + 1) in brackets:
+            return True
+        rest = brackets.replace(b"[]", b"")
+        if len(rest) == len(brackets):
+            return False
+        brackets = rest
+    return b"[" in brackets
+
+
+def _malformed(error: msgspec.ValidationError) -> Malformed:
+    """Return a failure with the decoder's own words and path, the field included."""
+    text = str(error)
+    place = _PLACE.search(text)
+    path = place["path"] if place else "$"
+    text = text[: place.start()] if place else text
+    field = _FIELD.search(text)
+    if field:
+        path += _step(field["name"])
+    return Malformed(f"{text}.", path=path)
+
+
+def _unreadable(raw: bytes, error: Exception) -> Malformed:
+    """Return a failure for what is not JSON, with a path where the rest can be read."""
+    try:
+        value = json.loads(raw.decode(errors="surrogateescape"))
+    except (ValueError, RecursionError):
+        return Malformed(f"The body is not JSON: {error}.")
+    for path, leaf in _leaves(value, "$"):
+        if isinstance(leaf, str) and not _is_unicode(leaf):
+            return Malformed("This text is not Unicode.", path=path)
+    return Malformed(f"The body is not JSON: {error}.")
+
+
+def _refuse_unstorable(raw: bytes) -> None:
+    for path, leaf in _leaves(msgspec.json.decode(raw), "$"):
+        if isinstance(leaf, str) and "\0" in leaf:
+            raise Malformed("This text holds a NUL character.", path=path)
+        if isinstance(leaf, int) and not _LEAST_INTEGER <= leaf <= _GREATEST_INTEGER:
+            raise Malformed("This integer does not fit into 64 bits.", path=path)
+
+
+def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield path, key
+                yield from _leaves(item, path + _step(key))
+        case list():
+            for index, item in enumerate(value):
+                yield from _leaves(item, f"{path}[{index}]")
+        case _:
+            yield path, value
+
+
+def _step(key: str) -> str:
+    """Return a key as a step of a path, quoted as JSON where it is not a plain name."""
+    return f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key)}]"
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_moments(value: object, path: str) -> None:
+    match value:
+        case datetime():
+            _refuse_moment(value, path)
+        case msgspec.Struct():
+            for name in value.__struct_fields__:
+                _refuse_moments(getattr(value, name), f"{path}.{name}")
+        case dict():
+            for key, item in value.items():
+                _refuse_moments(item, path + _step(str(key)))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _refuse_moments(item, f"{path}[{index}]")
+        case _:
+            pass
+
+
+def _refuse_moment(moment: datetime, path: str) -> None:
+    if moment.tzinfo is None:
+        raise Malformed("This time has no time zone.", path=path)
+    try:
+        moment.astimezone(UTC)
+    except OverflowError as error:
+        raise Malformed("This time is before year 1 or after 9999.", path=path) from (
+            error
+        )
+
+
+class _Held(NamedTuple):
+    """What values of a type can hold that needs a look after decoding."""
+
+    moments: bool
+    integers: bool
+
+
+def _held(kind: object) -> _Held:
+    """Return what a type holds, at any depth; an integer counts if it has no bounds."""
+    infos = list(_infos(kind))
+    return _Held(
+        moments=any(isinstance(info, inspect.DateTimeType) for info in infos),
+        integers=any(
+            isinstance(info, inspect.AnyType)
+            or (isinstance(info, inspect.IntType) and not _is_bounded(info))
+            for info in infos
+        ),
+    )
+
+
+def _is_bounded(info: inspect.IntType) -> bool:
+    least = info.ge if info.ge is not None else info.gt
+    greatest = info.le if info.le is not None else info.lt
+    return (
+        least is not None
+        and greatest is not None
+        and least >= _LEAST_INTEGER
+        and greatest <= _GREATEST_INTEGER
+    )
+
+
+def _infos(kind: object) -> Iterator[inspect.Type]:
+    """Yield every type that a type is made of, itself first."""
+    open_types: list[inspect.Type] = [inspect.type_info(kind)]
+    seen: set[int] = set()
+    while open_types:
+        info = open_types.pop()
+        if id(info) in seen:
+            continue
+        seen.add(id(info))
+        yield info
+        match info:
+            case inspect.StructType(fields=fields):
+                open_types.extend(field.type for field in fields)
+            case inspect.UnionType(types=types) | inspect.TupleType(item_types=types):
+                open_types.extend(types)
+            case inspect.DictType(key_type=key, value_type=item):
+                open_types.extend((key, item))
+            case inspect.CollectionType(item_type=item):
+                open_types.append(item)
+            case inspect.Metadata(type=inner):
+                open_types.append(inner)
+            case _:
+                pass

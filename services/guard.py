@@ -1,0 +1,58 @@
+"""Who may ask for what: one table, and nothing that is not in it."""
+
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from events.errors import Forbidden
+from events.message import Command, Meta
+from services.access.subjects import EraseSubject
+from services.testing.agents import AgentCommand
+from services.testing.metrics import MetricCommand
+from services.testing.personas import PersonaCommand
+from services.testing.scenarios import ScenarioCommand
+from services.testing.set_runs import SetRunCommand
+from services.testing.unit_test_sets import UnitTestSetCommand
+from services.testing.unit_tests import UnitTestCommand
+
+
+Role = Literal["admin", "user", "viewer"]
+Scope = Literal["import"]
+
+
+class Permission(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the roles is needed, and every one of the scopes."""
+
+    roles: frozenset[Role]
+    scopes: frozenset[Scope] = frozenset()
+
+
+AUTHOR: Final = Permission(roles=frozenset({"admin", "user"}))
+ADMIN: Final = Permission(roles=frozenset({"admin"}))
+
+PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
+    EraseSubject: ADMIN,
+    **dict.fromkeys(get_args(AgentCommand), AUTHOR),
+    **dict.fromkeys(get_args(MetricCommand), AUTHOR),
+    **dict.fromkeys(get_args(PersonaCommand), AUTHOR),
+    **dict.fromkeys(get_args(ScenarioCommand), AUTHOR),
+    **dict.fromkeys(get_args(SetRunCommand), AUTHOR),
+    **dict.fromkeys(get_args(UnitTestCommand), AUTHOR),
+    **dict.fromkeys(get_args(UnitTestSetCommand), AUTHOR),
+}
+
+
+def check(command: Command, meta: Meta) -> None:
+    """Raise `Forbidden` unless the actor may ask for the command."""
+    permission = PERMISSIONS.get(type(command))
+    if permission is None:
+        raise Forbidden("Nobody may ask for this from outside.")
+    if permission.roles.isdisjoint(meta.roles):
+        needed = " or ".join(sorted(permission.roles))
+        message = f"This needs the role {needed}."
+        raise Forbidden(message)
+    if not permission.scopes <= meta.scopes:
+        needed = ", ".join(sorted(permission.scopes - meta.scopes))
+        message = f"This needs the scope {needed}."
+        raise Forbidden(message)

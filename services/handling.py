@@ -1,0 +1,363 @@
+"""From a command to its events: guard, load, fold, decide, append; nowhere else.
+
+A command's decider may ask the same of other streams (`also`); all streams are loaded,
+all decide, and everything is appended at the versions that were read, or nothing is.
+A refusal is final only on fresh state and only if the command id was not accepted
+before, so a retried command gets its recorded outcome back. Where the client named no
+version, a conflict is decided again until the deadline.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+from time import monotonic
+from typing import Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from events.errors import Closed, Conflict, Failure, Fenced, Mismatch, Missing
+from events.log import Append, EventLog, Status, Verdict, Write
+from events.message import Command, Event, Meta
+from services.decider import AnyDecider
+from services.locks import StreamLocks
+from services.state import Loaded, StateCache, fold
+
+
+BULK_COMMANDS: Final = 1_000
+BULK_LOADS: Final = 8
+
+Request = tuple[Command, Meta]
+Known = Callable[[str], Loaded | None]
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an accepted command.
+
+    `stream_id` is the command's first stream and `version` its version afterwards,
+    `position` that of the last of its `events` in the log. A retry of the command is
+    answered `duplicate` with the same figures. `receipt` is the log's proof.
+    """
+
+    command_id: UUID
+    status: Literal["ok", "duplicate"]
+    stream_id: str
+    position: int
+    version: int
+    events: int
+    recorded_at: datetime
+    receipt: str | None = None
+
+
+class Decision:
+    """What a command does to its streams, the one that it is for first."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, Loaded] = {}
+        self.before: dict[str, int] = {}
+        self.events: dict[str, list[Event]] = {}
+        self.remembered = False
+
+    def writes(self) -> tuple[Write, ...]:
+        """Return the writes, each at the version that was read."""
+        return tuple(
+            [
+                Write(
+                    stream_id=stream_id,
+                    events=tuple(events),
+                    expected=self.before[stream_id],
+                )
+                for stream_id, events in self.events.items()
+            ]
+        )
+
+
+class Handler:
+    """Handles commands against one log."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        deciders: Mapping[type[Command], AnyDecider],
+        guard: Callable[[Command, Meta], None],
+        cached_streams: int = 20_000,
+        deadline: float = 5.0,
+    ) -> None:
+        self._log = log
+        self._deciders = deciders
+        self._guard = guard
+        self._cache = StateCache(cached_streams)
+        self._locks = StreamLocks()
+        self._deadline = deadline
+
+    async def handle(self, command: Command, meta: Meta) -> Outcome:
+        """Return the command's outcome, or raise the failure that stopped it."""
+        self._guard(command, meta)
+        body_hash = sha256(_encode(command)).digest()
+        first = self._deciders[type(command)].stream(command)
+        give_up_at = monotonic() + self._deadline
+        contended = {first}
+        while True:
+            taken = await self._locks.acquire(contended)
+            try:
+                decision = await self._decide_surely(command, meta)
+                verdict = await self._log.append(
+                    Append(meta=meta, body_hash=body_hash, writes=decision.writes())
+                )
+                self._learn(decision, verdict)
+            except Failure as failure:
+                recorded = await self._recorded(meta, body_hash)
+                if recorded is None:
+                    raise
+                return answer(meta, first, recorded, cause=failure)
+            finally:
+                self._locks.release(taken)
+            if verdict.status is not Status.CONFLICT:
+                return answer(meta, first, verdict)
+            stuck = meta.expected_version is not None and verdict.stream_id == first
+            if stuck or monotonic() > give_up_at:
+                return answer(meta, first, verdict)
+            contended |= decision.events.keys()
+
+    async def handle_bulk(self, requests: Sequence[Request]) -> list[Outcome | Failure]:
+        """Handle commands in order, each seeing the ones before; a verdict for each.
+
+        Every 1,000 commands are one commit. All must be of one organisation.
+        """
+        answers: list[Outcome | Failure] = []
+        for start in range(0, len(requests), BULK_COMMANDS):
+            answers += await self._handle_chunk(requests[start : start + BULK_COMMANDS])
+        return answers
+
+    async def state(
+        self, decider: AnyDecider, key: UUID, *, org_id: str, upto: int | None = None
+    ) -> tuple[int, Any]:
+        """Return a stream's version and state, now or as of a position.
+
+        Raises `Missing` where the organisation has no such stream.
+        """
+        stream = await self._log.read_stream(f"{decider.category}-{key}", upto=upto)
+        if not stream.events or stream.org_id != org_id:
+            raise Missing
+        events = [recorded.event for recorded in stream.events]
+        return stream.events[-1].version, fold(decider, decider.initial, events)
+
+    async def _decide_surely(self, command: Command, meta: Meta) -> Decision:
+        """Decide, and before a refusal that rests on memory decide on fresh state."""
+        decision = Decision()
+        try:
+            await self._decide(decision, command, meta, self._cache.get)
+        except Failure:
+            if not decision.remembered:
+                raise
+            decision = Decision()
+            await self._decide(decision, command, meta, _nothing)
+        return decision
+
+    async def _decide(
+        self, decision: Decision, command: Command, meta: Meta, known: Known
+    ) -> None:
+        asked = [command]
+        for request in asked:
+            decider = self._deciders[type(request)]
+            stream_id = decider.stream(request)
+            loaded = decision.states.get(stream_id)
+            if loaded is None:
+                loaded = known(stream_id)
+                if loaded is None:
+                    loaded = await self._load(decider, stream_id)
+                else:
+                    decision.remembered = True
+                _check_owner(loaded, meta)
+                if request is command:
+                    _check_version(loaded, meta)
+                decision.before[stream_id] = loaded.version
+                decision.events[stream_id] = []
+            events = decider.decide(request, loaded.state, meta)
+            decision.states[stream_id] = Loaded(
+                version=loaded.version + len(events),
+                state=fold(decider, loaded.state, events),
+                org_id=meta.org_id if events else loaded.org_id,
+            )
+            decision.events[stream_id] += events
+            if events:
+                asked += decider.also(request, loaded.state, meta)
+
+    async def _load(self, decider: AnyDecider, stream_id: str) -> Loaded:
+        stream = await self._log.read_stream(stream_id)
+        events = [recorded.event for recorded in stream.events]
+        loaded = Loaded(
+            version=stream.version,
+            state=fold(decider, decider.initial, events),
+            org_id=stream.org_id,
+        )
+        self._cache.put(stream_id, loaded)
+        return loaded
+
+    def _learn(self, decision: Decision, verdict: Verdict) -> None:
+        if verdict.status is Status.OK:
+            for stream_id, loaded in decision.states.items():
+                self._cache.put(stream_id, loaded)
+        else:
+            for stream_id in decision.states:
+                self._cache.forget(stream_id)
+
+    async def _recorded(self, meta: Meta, body_hash: bytes) -> Verdict | None:
+        (verdict,) = await self._log.outcomes(
+            meta.org_id, [(meta.command_id, body_hash)]
+        )
+        return verdict
+
+    async def _handle_chunk(
+        self, requests: Sequence[Request]
+    ) -> list[Outcome | Failure]:
+        hashes = [sha256(_encode(command)).digest() for command, _ in requests]
+        give_up_at = monotonic() + self._deadline
+        while True:
+            answers, entries, places = await self._decide_chunk(requests, hashes)
+            verdicts = await self._log.append_bulk(entries)
+            lost: Failure | None = None
+            for place, entry, verdict in zip(places, entries, verdicts, strict=True):
+                for write in entry.writes:
+                    self._cache.forget(write.stream_id)
+                try:
+                    answers[place] = self._answer(requests[place], verdict)
+                except Failure as failure:
+                    lost = failure
+            if lost is None:
+                return repeat_answers(requests, answers)
+            if monotonic() > give_up_at:
+                raise lost
+
+    async def _decide_chunk(
+        self, requests: Sequence[Request], hashes: Sequence[bytes]
+    ) -> tuple[list[Outcome | Failure | None], list[Append], list[int]]:
+        """Decide in order over one overlay; return answers, entries, their places."""
+        known = await self._log.outcomes(
+            requests[0][1].org_id,
+            [
+                (meta.command_id, body_hash)
+                for (_, meta), body_hash in zip(requests, hashes, strict=True)
+            ],
+        )
+        new = [
+            command
+            for (command, _), verdict in zip(requests, known, strict=True)
+            if verdict is None
+        ]
+        overlay = await self._load_first_streams(new)
+        answers: list[Outcome | Failure | None] = [None] * len(requests)
+        entries: list[Append] = []
+        places: list[int] = []
+        seen: dict[UUID, int] = {}
+        for place, (command, meta) in enumerate(requests):
+            verdict = known[place]
+            try:
+                if verdict is not None:
+                    answers[place] = self._answer((command, meta), verdict)
+                    continue
+                earlier = seen.setdefault(meta.command_id, place)
+                if hashes[earlier] != hashes[place]:
+                    raise Mismatch
+                self._guard(command, meta)
+                if earlier != place:
+                    continue
+                decision = Decision()
+                await self._decide(decision, command, meta, overlay.get)
+            except Failure as failure:
+                answers[place] = failure
+                continue
+            overlay.update(decision.states)
+            places.append(place)
+            entries.append(
+                Append(meta=meta, body_hash=hashes[place], writes=decision.writes())
+            )
+        return answers, entries, places
+
+    def _answer(self, request: Request, verdict: Verdict) -> Outcome:
+        command, meta = request
+        first = self._deciders[type(command)].stream(command)
+        return answer(meta, first, verdict)
+
+    async def _load_first_streams(
+        self, commands: Sequence[Command]
+    ) -> dict[str, Loaded]:
+        """Load, a few at a time, the streams that commands are for."""
+        wanted: dict[str, AnyDecider] = {}
+        for command in commands:
+            decider = self._deciders[type(command)]
+            wanted.setdefault(decider.stream(command), decider)
+        slots = asyncio.Semaphore(BULK_LOADS)
+
+        async def load(stream_id: str, decider: AnyDecider) -> Loaded:
+            async with slots:
+                return await self._load(decider, stream_id)
+
+        loaded = await asyncio.gather(*(load(*item) for item in wanted.items()))
+        return dict(zip(wanted, loaded, strict=True))
+
+
+def answer(
+    meta: Meta, first: str, verdict: Verdict, *, cause: Failure | None = None
+) -> Outcome:
+    """Return the outcome that a verdict means, or raise the failure."""
+    match verdict.status:
+        case Status.OK | Status.DUPLICATE if verdict.recorded_at is not None:
+            return Outcome(
+                command_id=meta.command_id,
+                status="ok" if verdict.status is Status.OK else "duplicate",
+                stream_id=first,
+                position=verdict.position,
+                version=verdict.version,
+                events=verdict.events,
+                recorded_at=verdict.recorded_at,
+                receipt=verdict.receipt,
+            )
+        case Status.CONFLICT:
+            raise Conflict(actual=verdict.version) from cause
+        case Status.MISMATCH:
+            raise Mismatch from cause
+        case Status.CLOSED:
+            raise Closed from cause
+        case Status.FENCED:
+            raise Fenced from cause
+        case _:
+            message = f"The log answered {verdict!r}, which has no time."
+            raise AssertionError(message) from cause
+
+
+def repeat_answers(
+    requests: Sequence[Request], answers: Sequence[Outcome | Failure | None]
+) -> list[Outcome | Failure]:
+    """Return every answer; one that is missing repeats that of its command id."""
+    first: dict[UUID, Outcome | Failure] = {}
+    complete: list[Outcome | Failure] = []
+    for (_, meta), given in zip(requests, answers, strict=True):
+        if given is None:
+            earlier = first[meta.command_id]
+            if isinstance(earlier, Outcome):
+                earlier = msgspec.structs.replace(earlier, status="duplicate")
+            complete.append(earlier)
+        else:
+            first.setdefault(meta.command_id, given)
+            complete.append(given)
+    return complete
+
+
+def _nothing(_stream_id: str) -> None:
+    return None
+
+
+def _check_owner(loaded: Loaded, meta: Meta) -> None:
+    if loaded.org_id is not None and loaded.org_id != meta.org_id:
+        raise Missing
+
+
+def _check_version(loaded: Loaded, meta: Meta) -> None:
+    expected = meta.expected_version
+    if expected is not None and expected != loaded.version:
+        raise Conflict(actual=loaded.version)

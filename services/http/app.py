@@ -1,0 +1,120 @@
+"""The HTTP interface, assembled: which path is answered by what."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Protocol
+
+from aiohttp import web
+
+from events.log import Blobs, EventLog
+from events.message import Command
+from projections.projection import Table
+from services.decider import AnyDecider
+from services.decoding import command_decoder
+from services.http import asking
+from services.http.admin import Admin, Check, Lags
+from services.http.blobs import BlobRoutes
+from services.http.commands import Commands, Handling
+from services.http.docs import Docs
+from services.http.edge import edge
+from services.http.feed import Feed
+from services.http.limits import Limits
+from services.http.metrics import Metrics
+from services.http.openapi import Permission, describe
+from services.http.reading import Reader
+from services.http.tables import CaughtUp, Folding, Tables
+from services.identity import Verifier
+from services.ports import Clock, Ids
+
+
+class Handler(Handling, Folding, Protocol):
+    """What takes commands and folds streams."""
+
+
+def make_app(
+    *,
+    handler: Handler,
+    log: EventLog,
+    blobs: Blobs,
+    verifier: Verifier,
+    reader: Reader,
+    commands: Mapping[str, type[Command]],
+    permissions: Mapping[type[Command], Permission],
+    tables: Mapping[str, Table],
+    entities: Mapping[str, AnyDecider],
+    caught_up: CaughtUp,
+    clock: Clock,
+    ids: Ids,
+    metrics: Metrics,
+    secret: bytes,
+    limits: Limits,
+) -> web.Application:
+    """Return the application that producers and dashboards talk to.
+
+    `entities` names, for a read table with a stream per row, the decider that folds
+    them. `secret` signs cursors: processes that serve one address share it.
+    """
+    identify = partial(asking.identify, verifier=verifier)
+    command_routes = Commands(
+        handler=handler,
+        decode=command_decoder(commands.values(), limit=limits.command_bytes),
+        identify=identify,
+        clock=clock,
+        metrics=metrics,
+        limits=limits,
+    )
+    table_routes = Tables(
+        tables=tables,
+        entities=entities,
+        reader=reader,
+        folding=handler,
+        log=log,
+        caught_up=caught_up,
+        identify=identify,
+        secret=secret,
+        limits=limits,
+    )
+    feed = Feed(log=log, identify=identify, metrics=metrics, limits=limits)
+    blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
+    docs = Docs(
+        describe(
+            commands=commands, permissions=permissions, tables=tables, limits=limits
+        )
+    )
+    app = web.Application(
+        middlewares=[edge(metrics=metrics, ids=ids)],
+        client_max_size=limits.body_bytes,
+    )
+    get = partial(web.get, allow_head=False)
+    app.add_routes(
+        [
+            web.post("/v1/commands", command_routes.post),
+            get("/v1/events", feed.events),
+            get("/v1/streams/{id}", feed.stream),
+            web.post("/v1/blobs", blob_routes.post),
+            get("/v1/blobs/{sha256}", blob_routes.get),
+            get("/v1/openapi.json", docs.openapi),
+            get("/v1/docs", docs.page),
+            get("/v1/problems/{slug}", docs.problem),
+            get("/v1/{context}/{table}", table_routes.rows),
+            get("/v1/{context}/{table}/{id}", table_routes.row),
+        ]
+    )
+    app.on_shutdown.append(feed.close)
+    return app
+
+
+def make_admin_app(
+    *, checks: Mapping[str, Check], metrics: Metrics, lags: Lags | None = None
+) -> web.Application:
+    """Return the application for operators; each check has a second to answer."""
+    admin = Admin(checks=checks, metrics=metrics, lags=lags)
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/livez", admin.livez),
+            web.get("/readyz", admin.readyz),
+            web.get("/metrics", admin.metrics),
+        ]
+    )
+    return app

@@ -1,0 +1,172 @@
+"""What every route learns of a request: who asks, from where, and its parameters.
+
+Header and query text is hostile until checked: it may hold NUL, bytes that are no
+UTF-8, and numbers of any length.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from events.errors import Forbidden, Malformed, TooLarge, Unauthenticated
+from services.http.limits import Limits
+from services.http.problems import NotAcceptable, UnsupportedMedia
+from services.identity import Identity, Verifier
+
+
+Identify = Callable[[web.Request], Identity]
+
+GREATEST_INTEGER: Final = (1 << 63) - 1
+
+_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACESTATE: Final = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
+_INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+
+
+def identify(request: web.Request, verifier: Verifier) -> Identity:
+    """Return who asks, or raise `Unauthenticated`."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise Unauthenticated
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("The Authorization header is not of the Bearer scheme.")
+    return verifier.verify(token.strip())
+
+
+def demand(identity: Identity, roles: frozenset[str], scope: str) -> None:
+    """Raise `Forbidden` unless the caller has one of the roles, or the scope."""
+    if not identity.roles & roles and scope not in identity.scopes:
+        wanted = " or ".join([*sorted(roles), f"scope {scope}"])
+        message = f"This needs {wanted}."
+        raise Forbidden(message)
+
+
+def address(request: web.Request, limits: Limits) -> str | None:
+    """Return the caller's network address, as our outermost proxy saw it."""
+    forwarded = request.headers.getall("X-Forwarded-For", ())
+    if forwarded and limits.proxies:
+        hops = ",".join(forwarded).split(",")
+        if len(hops) >= limits.proxies:
+            hop = hops[-limits.proxies].strip()
+            return hop if re.fullmatch(r"[0-9A-Fa-f:.]{2,45}", hop) else None
+    return request.remote
+
+
+def trace(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the W3C trace context; what breaks its form is left out, as it asks."""
+    parent = headers.get("traceparent")
+    if parent is None or not _TRACEPARENT.fullmatch(parent):
+        return {}
+    state = headers.get("tracestate")
+    if state is None or not _TRACESTATE.fullmatch(state):
+        return {"traceparent": parent}
+    return {"traceparent": parent, "tracestate": state}
+
+
+async def body(request: web.Request, *, limit: int) -> bytes:
+    """Return the request's body; raises `TooLarge` before reading where it can."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        message = "A Content-Encoding is not taken."
+        raise UnsupportedMedia(message, path="headers.Content-Encoding")
+    length = request.content_length
+    if length is not None and length > limit:
+        message = f"The body has {length} bytes; the limit is {limit}."
+        raise TooLarge(message)
+    content = await request.read()
+    if len(content) > limit:
+        message = f"The body has {len(content)} bytes; the limit is {limit}."
+        raise TooLarge(message)
+    return content
+
+
+def single(request: web.Request, known: frozenset[str]) -> dict[str, str]:
+    """Return the query's parameters, each known, once, and storable text."""
+    found: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in known:
+            message = f"There is no parameter {printable(name)}."
+            raise Malformed(message, path="query")
+        if name in found:
+            message = f"The parameter {name} is given twice."
+            raise Malformed(message, path=f"query.{name}")
+        found[name] = text(value, f"query.{name}")
+    return found
+
+
+def text(value: str, path: str) -> str:
+    """Return text that PostgreSQL can hold, or raise `Malformed`."""
+    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise Malformed("This text holds a NUL or is not Unicode.", path=path)
+    return value
+
+
+def printable(name: str) -> str:
+    """Return a name that came from outside, fit for a sentence."""
+    shown = name[:60].encode("ascii", "backslashreplace").decode()
+    return "".join(letter if letter.isprintable() else "?" for letter in shown)
+
+
+def integer(value: str, path: str, *, most: int = GREATEST_INTEGER) -> int:
+    """Return a number from 0 to `most`, or raise `Malformed`."""
+    if not _INTEGER.fullmatch(value) or int(value) > most:
+        message = f"This is no integer from 0 to {most}."
+        raise Malformed(message, path=path)
+    return int(value)
+
+
+def identifier(value: str, path: str) -> UUID:
+    """Return a UUID, or raise `Malformed`."""
+    try:
+        return UUID(value)
+    except ValueError:
+        raise Malformed("This is no UUID.", path=path) from None
+
+
+def moment(value: str, path: str) -> datetime:
+    """Return a moment with a zone, or raise `Malformed`; a space is a lost plus."""
+    try:
+        found = msgspec.convert(value.replace(" ", "+"), datetime)
+        if found.tzinfo is None:
+            raise Malformed("This time has no time zone.", path=path)
+        return found.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        message = "This is no time as in 2026-05-01T12:00:00Z."
+        raise Malformed(message, path=path) from None
+
+
+def chosen(request: web.Request, offered: tuple[str, ...]) -> str:
+    """Return the offered media type that the Accept header likes best.
+
+    The first is offered where there is no preference; raises `NotAcceptable`.
+    """
+    header = request.headers.get("Accept")
+    if header is None or header in {"*/*", offered[0]}:
+        return offered[0]
+    best, liked = "", 0.0
+    wishes = [_wish(part) for part in header.split(",")]
+    for kind in offered:
+        fits = {kind: 3, f"{kind.partition('/')[0]}/*": 2, "*/*": 1}
+        closest = max(
+            ((fits[name], weight) for name, weight in wishes if name in fits),
+            default=(0, 0.0),
+        )
+        if closest[1] > liked:
+            best, liked = kind, closest[1]
+    if not best:
+        message = f"This can be had as {', '.join(offered)}."
+        raise NotAcceptable(message, path="headers.Accept")
+    return best
+
+
+def _wish(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    for parameter in parameters:
+        if re.fullmatch(r"q=(0(\.[0-9]{0,3})?|1(\.0{0,3})?)", parameter):
+            return name, float(parameter[2:])
+    return name, 1.0

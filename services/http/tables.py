@@ -1,0 +1,198 @@
+"""GET /v1/{context}/{table}: pages of rows, one row, and an entity as it once was.
+
+Who may see which row and column is decided by the policies of the table, in the
+database. A state as of a moment is folded from the log, beside those policies; so it
+takes an administrator where the table hides columns, and a row that the caller may see
+from everyone else.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+from uuid import UUID
+
+from aiohttp import web
+from yarl import URL
+
+from events.errors import Forbidden, Malformed, Missing
+from events.log import EventLog
+from projections.projection import Table
+from services.decider import AnyDecider
+from services.http import asking, cursors, formats, queries, values
+from services.http.asking import Identify
+from services.http.limits import Limits
+from services.http.problems import NotCaughtUp
+from services.http.reading import Reader, translating
+from services.identity import Identity
+
+
+CaughtUp = Callable[[str, int, float], Awaitable[int]]
+"""Waits until a group's read tables are at a position, at most so many seconds, and
+returns the position that they have reached."""
+
+ADMINISTRATOR: Final = "admin"
+
+
+class Folding(Protocol):
+    """What folds a stream into its state."""
+
+    async def state(
+        self, decider: AnyDecider, key: UUID, *, org_id: str, upto: int | None = None
+    ) -> tuple[int, Any]:
+        """Return a stream's version and state, or raise `Missing`."""
+        ...
+
+
+class Tables:
+    """The routes of the read tables."""
+
+    def __init__(
+        self,
+        *,
+        tables: Mapping[str, Table],
+        entities: Mapping[str, AnyDecider],
+        reader: Reader,
+        folding: Folding,
+        log: EventLog,
+        caught_up: CaughtUp,
+        identify: Identify,
+        secret: bytes,
+        limits: Limits,
+    ) -> None:
+        self._tables = tables
+        self._parameters = {
+            name: parameters_of(table) for name, table in tables.items()
+        }
+        self._entities = entities
+        self._reader = reader
+        self._folding = folding
+        self._log = log
+        self._caught_up = caught_up
+        self._identify = identify
+        self._secret = secret
+        self._limits = limits
+
+    async def rows(self, request: web.Request) -> web.Response:
+        """Answer a page of rows."""
+        identity = self._identify(request)
+        table = self._table(request)
+        kind = asking.chosen(request, formats.OFFERED)
+        parameters = asking.single(request, self._parameters[name_of(table)])
+        query = queries.listing(
+            table, parameters, secret=self._secret, limits=self._limits
+        )
+        await self._wait(table, parameters)
+        rows = await self._reader.read(identity, query.sql, query.args)
+        page = rows[: query.limit]
+        following: URL | None = None
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        if len(rows) > query.limit:
+            ended = [values.as_text(page[-1][name]) for name in query.order]
+            cursor = cursors.seal(self._secret, query.asked, ended)
+            following = request.rel_url.update_query(cursor=cursor)
+            headers["Link"] = f'<{following}>; rel="next"'
+        if kind == formats.CSV:
+            body = formats.as_csv(page, query.columns)
+            headers["Content-Type"] = f"{kind}; charset=utf-8"
+            headers["Content-Disposition"] = f'attachment; filename="{table.name}.csv"'
+            return web.Response(body=body, headers=headers)
+        headers["Content-Type"] = kind
+        shown = [formats.plain(row, query.columns) for row in page]
+        if kind == formats.NDJSON:
+            return web.Response(body=formats.as_lines(shown), headers=headers)
+        whole = {"rows": shown, "next": None if following is None else str(following)}
+        return web.Response(body=formats.as_json(whole), headers=headers)
+
+    async def row(self, request: web.Request) -> web.Response:
+        """Answer one row, or with `as_of` the entity's state at that time."""
+        identity = self._identify(request)
+        table = self._table(request)
+        asking.chosen(request, (formats.JSON,))
+        key = asking.text(request.match_info["id"], "path.id")
+        parameters = asking.single(
+            request, frozenset({"fields", "min_position", "as_of"})
+        )
+        if "as_of" in parameters:
+            found = await self._as_of(identity, table, key, parameters["as_of"])
+        else:
+            query = queries.single(table, key, parameters)
+            await self._wait(table, parameters)
+            rows = await self._reader.read(identity, query.sql, query.args)
+            if not rows:
+                raise Missing
+            found = formats.plain(rows[0], query.columns)
+        return web.Response(
+            body=formats.as_json(found),
+            headers={"Content-Type": formats.JSON, "Cache-Control": "no-store"},
+        )
+
+    def _table(self, request: web.Request) -> Table:
+        context, name = request.match_info["context"], request.match_info["table"]
+        table = self._tables.get(f"{context}.{name}")
+        if table is None:
+            raise Missing("There is no such read table.")
+        return table
+
+    async def _wait(self, table: Table, parameters: Mapping[str, str]) -> None:
+        asked = parameters.get("min_position")
+        if asked is None:
+            return
+        position = asking.integer(asked, "query.min_position")
+        with translating():
+            reached = await self._caught_up(
+                table.schema, position, self._limits.wait_seconds
+            )
+        if reached < position:
+            raise NotCaughtUp(asked=position, reached=reached)
+
+    async def _as_of(
+        self, identity: Identity, table: Table, key: str, moment: str
+    ) -> dict[str, object]:
+        decider = self._entities.get(name_of(table))
+        if decider is None:
+            message = "The rows of this table are not entities with a stream each."
+            raise Malformed(message, path="query.as_of")
+        entity = asking.identifier(key, "path.id")
+        await self._check_sight(identity, table, str(entity))
+        if moment.isdecimal():
+            position = asking.integer(moment, "query.as_of")
+        else:
+            position = await self._log.position_at(asking.moment(moment, "query.as_of"))
+        version, state = await self._folding.state(
+            decider, entity, org_id=identity.org_id, upto=position
+        )
+        return {
+            "stream_id": f"{decider.category}-{entity}",
+            "version": version,
+            "position": position,
+            "state": state,
+        }
+
+    async def _check_sight(self, identity: Identity, table: Table, key: str) -> None:
+        if ADMINISTRATOR in identity.roles:
+            return
+        if any(column.visible for column in queries.columns_of(table)):
+            message = "This table hides columns; its past takes the role admin."
+            raise Forbidden(message)
+        query = queries.single(table, key, {"fields": table.key[0]})
+        if not await self._reader.read(identity, query.sql, query.args):
+            raise Missing
+
+
+def name_of(table: Table) -> str:
+    """Return the name that a table has in the catalogue."""
+    return f"{table.schema}.{table.name}"
+
+
+def parameters_of(table: Table) -> frozenset[str]:
+    """Return the parameters that a page of a table can be asked with."""
+    filters = {
+        f"{column.name}.{operator}"
+        for column in queries.columns_of(table)
+        for operator in queries.operators_of(column)
+    }
+    names = {
+        column.name
+        for column in queries.columns_of(table)
+        if "eq" in queries.operators_of(column)
+    }
+    return queries.RESERVED | filters | names

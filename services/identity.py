@@ -1,0 +1,26 @@
+"""Who is asking: what every edge learns from a token, and from nothing else."""
+
+from typing import Protocol
+
+import msgspec
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """The organisation and actor behind a token, and what they may do.
+
+    `actor` is `user:ID` or `service:ID`.
+    """
+
+    org_id: str
+    region: str
+    actor: str
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+
+class Verifier(Protocol):
+    """Turns a bearer token into the identity that it proves."""
+
+    def verify(self, token: str) -> Identity:
+        """Return the identity, or raise `Unauthenticated` with the reason."""
+        ...

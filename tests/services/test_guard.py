@@ -1,0 +1,68 @@
+from uuid import UUID
+
+import pytest
+from msgspec.structs import replace
+
+from events.errors import Forbidden
+from events.ids import SubjectId
+from events.message import Command
+from services import guard
+from services.access.subjects import EraseSubject
+from services.guard import PERMISSIONS, Permission, check
+from services.routing import COMMANDS, DECIDERS
+from services.testing.references import DropReference
+from tests.given import meta_of
+from tests.services.testing.examples import A_PERSONA
+
+
+ERASURE = EraseSubject(subject_id=SubjectId(UUID(int=1)), reason="Asked for")
+NO_ONE = replace(meta_of(), roles=frozenset())
+
+
+def may(command: Command, *roles: str) -> bool:
+    try:
+        check(command, replace(NO_ONE, roles=frozenset(roles)))
+    except Forbidden:
+        return False
+    return True
+
+
+def test_every_public_command_has_a_row_and_no_other() -> None:
+    assert PERMISSIONS.keys() == set(COMMANDS.values())
+
+
+def test_users_and_admins_may_author() -> None:
+    assert may(A_PERSONA, "user")
+    assert may(A_PERSONA, "viewer", "admin")
+
+
+def test_viewers_and_people_without_a_role_may_not() -> None:
+    assert not may(A_PERSONA, "viewer")
+    assert not may(A_PERSONA)
+
+
+def test_only_an_admin_may_erase() -> None:
+    assert may(ERASURE, "admin")
+    assert not may(ERASURE, "user")
+
+
+def test_a_refusal_says_what_is_needed() -> None:
+    with pytest.raises(Forbidden, match="needs the role admin or user"):
+        check(A_PERSONA, NO_ONE)
+
+
+def test_what_deciders_ask_of_each_other_nobody_else_may_ask() -> None:
+    with pytest.raises(Forbidden, match="from outside"):
+        check(DropReference(target_id=UUID(int=1), by="me"), meta_of())
+    internal = {kind for decider in DECIDERS for kind in decider.internal}
+    assert not internal & PERMISSIONS.keys()
+
+
+def test_a_scope_is_needed_where_the_table_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = Permission(roles=frozenset({"admin"}), scopes=frozenset({"import"}))
+    monkeypatch.setattr(guard, "PERMISSIONS", {EraseSubject: row})
+    with pytest.raises(Forbidden, match="needs the scope import"):
+        check(ERASURE, meta_of())
+    check(ERASURE, replace(meta_of(), scopes=frozenset({"import"})))
