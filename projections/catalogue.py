@@ -1,0 +1,58 @@
+"""Every read table, in the groups that are projected together.
+
+In a group, a table stands after the tables that its view reads.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from projections.projection import Group, Groups, Table
+from projections.testing import (
+    agent_version_sets,
+    agent_versions,
+    agents,
+    metric_versions,
+    metrics,
+    set_run_artifacts,
+    set_run_history,
+    simulation_persona_versions,
+    simulation_personas,
+    simulation_scenario_versions,
+    simulation_scenarios,
+    simulation_unit_test_set_runs,
+    simulation_unit_test_sets,
+    simulation_unit_tests,
+    trial_entries,
+    trials,
+)
+
+
+TESTING: Final = Group(
+    name="testing",
+    projections=(
+        simulation_personas.PROJECTION,
+        simulation_persona_versions.PROJECTION,
+        simulation_scenarios.PROJECTION,
+        simulation_scenario_versions.PROJECTION,
+        metrics.PROJECTION,
+        metric_versions.PROJECTION,
+        agent_version_sets.PROJECTION,
+        agents.PROJECTION,
+        agent_versions.PROJECTION,
+        simulation_unit_tests.PROJECTION,
+        trial_entries.PROJECTION,
+        trials.PROJECTION,
+        set_run_history.PROJECTION,
+        set_run_artifacts.PROJECTION,
+        simulation_unit_test_set_runs.PROJECTION,
+        simulation_unit_test_sets.PROJECTION,
+    ),
+)
+
+GROUPS: Final[Groups] = {group.name: group for group in (TESTING,)}
+
+TABLES: Final[Mapping[str, Table]] = {
+    projection.name: projection.table
+    for group in GROUPS.values()
+    for projection in group.projections
+}

@@ -1,0 +1,70 @@
+"""The read table `trials`."""
+
+from projections.testing.trials import PROJECTION
+from tests.given_rows import Given, given
+from tests.projections.testing.story import (
+    RUN,
+    TEST,
+    TRIAL,
+    called,
+    ended,
+    finished,
+    returned,
+    said,
+    started,
+)
+from tests.recorded import at, recorded
+
+
+def test_a_started_trial_has_no_verdict() -> None:
+    given(PROJECTION, started()).then(
+        {
+            "_id": str(TRIAL),
+            "run_id": str(RUN),
+            "unit_test_id": str(TEST),
+            "index": 0,
+            "outcome": None,
+            "metric_results": None,
+            "failed_metrics": None,
+            "entries": 0,
+            "end_reason": None,
+            "external_id": "t-1",
+            "created_at": at(1),
+        }
+    )
+
+
+def test_a_trial_counts_its_entries_as_they_come() -> None:
+    given(
+        PROJECTION, started(), said(1, "Hi"), called(2, "{}"), returned(3, "ok")
+    ).then({"entries": 3, "updated_at": at(4)})
+
+
+def test_an_ended_conversation_says_why() -> None:
+    given(PROJECTION, started(), ended(0)).then(
+        {"end_reason": "agent_stop", "ended_at": at(2), "outcome": None}
+    )
+
+
+def test_a_finished_trial_has_its_verdict_and_reward() -> None:
+    (row,) = given(PROJECTION, started(), ended(0), finished("passed")).rows()
+    assert (row["outcome"], row["reward"]) == ("passed", 1.0)
+    assert row["judged_at"] == at(3)
+    assert row["failed_metrics"] is None
+
+
+def test_failed_metrics_are_those_of_the_results_that_failed() -> None:
+    (row,) = given(PROJECTION, started(), finished("failed")).rows()
+    results, failed = row["metric_results"], row["failed_metrics"]
+    assert isinstance(results, list)
+    assert isinstance(failed, list)
+    assert [each["outcome"] for each in results] == ["passed", "failed"]
+    assert failed == results[1:]
+
+
+def test_other_worlds_conversations_are_not_trials() -> None:
+    (start,) = recorded(started())
+    elsewhere = recorded(
+        said(1, "Hi"), ended(1), after=1, stream_id="education.playthrough-1"
+    )
+    Given(PROJECTION, [start, *elsewhere]).then({"entries": 0, "end_reason": None})
