@@ -1,0 +1,54 @@
+"""The command line: `rehearsal --help` lists what it can do.
+
+A command's module is imported only when the command is called, so that a role holds
+no more in memory than it uses.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Final
+
+from cyclopts import App
+
+
+PLACES: Final = {
+    "demo": ("demo:demo", "Start everything, import a sample, show what came of it."),
+    "up": ("stack:up", "Run every role under one supervisor."),
+    "api": ("stack:api", "Run the HTTP role alone."),
+    "project": ("stack:project", "Run the projection role alone."),
+    "migrate": (
+        "migrating:migrate",
+        "Bring the schema and the read tables up to date.",
+    ),
+    "import": ("importing:importer", "Import what was recorded elsewhere."),
+    "send": ("data:send", "Send commands from a file."),
+    "sql": ("data:sql", "Read the tables of a schema with SQL."),
+    "events": ("data:events", "Read the event log."),
+    "runs": ("runs:runs", "Look at set runs."),
+    "projections": (
+        "projections:projections",
+        "List, rebuild, compare and switch read tables.",
+    ),
+    "verify": ("verifying:verify", "Prove the log whole and the read tables equal."),
+    "token": ("stack:token", "Print a bearer token for an embedded stack."),
+    "settings": ("stack:settings", "Print every setting and its value."),
+    "doctor": ("doctor:doctor", "Examine the stack and say what is wrong."),
+}
+
+app: Final = App(
+    name="rehearsal",
+    help="An event-sourced backend that runs simulations and keeps them replayable.",
+    version=version("rehearsal"),
+    result_action="return_value",
+)
+for name, (place, told) in PLACES.items():
+    app.command(f"infra.commands.{place}", name=name, help=told)
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

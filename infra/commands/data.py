@@ -1,0 +1,197 @@
+"""Commands that put data in and read it: import, send, sql, events."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.table import Table as Grid
+
+from events.catalogue import tag
+from events.errors import Failure, Malformed
+from events.message import Command, Event, Meta, Recorded
+from infra.commands.shared import (
+    FAILED,
+    OK,
+    Where,
+    Who,
+    answer,
+    run,
+    screen,
+)
+from infra.operations.querying import query
+from infra.wiring import caught_up, core, database, projecting
+from services.decoding import command_decoder, split_json
+from services.handling import Outcome
+from services.routing import COMMANDS
+
+
+events: Final = App(name="events", help="Read the event log.")
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one command that was sent."""
+
+    type: str
+    status: str
+    outcome: Outcome | None = None
+    detail: str | None = None
+    path: str | None = None
+
+
+def send(
+    file: Annotated[
+        str, Parameter(help="A file of commands, or - for standard input.")
+    ],
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Send commands: one JSON object, an array of them, or one a line."""
+    settings = where.settings()
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+
+    async def work() -> int:
+        commands = parse(content)
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="send") as parts,
+            projecting(urls, parts),
+        ):
+            requests: list[tuple[Command, Meta]] = [
+                (command, who.meta(settings)) for command in commands
+            ]
+            outcomes = await parts.handler.handle_bulk(requests)
+            positions = [
+                each.position for each in outcomes if isinstance(each, Outcome)
+            ]
+            await caught_up(urls, max(positions, default=0))
+        sent = [
+            _sent(command, outcome)
+            for command, outcome in zip(commands, outcomes, strict=True)
+        ]
+
+        def show() -> None:
+            for each in sent:
+                position = each.outcome.position if each.outcome else each.detail
+                screen.print(f"{each.type}: {each.status} {position}", highlight=False)
+
+        answer(where, {"commands": sent}, show)
+        return OK if all(each.outcome for each in sent) else FAILED
+
+    return run(where, work)
+
+
+def parse(content: bytes) -> list[Command]:
+    """Return the commands that a file holds, in order.
+
+    Raises `Malformed` that names the line or place of the first bad one.
+    """
+    stripped = content.strip()
+    if stripped.startswith(b"["):
+        raw = split_json(stripped)
+    elif b"\n" in stripped and not _is_one(stripped):
+        raw = [line for line in stripped.splitlines() if line.strip()]
+    else:
+        raw = [stripped]
+    decode = command_decoder(COMMANDS.values())
+    commands = []
+    for number, each in enumerate(raw, start=1):
+        try:
+            commands.append(decode(each))
+        except Failure as failure:
+            message = f"Command {number}: {failure}"
+            raise Malformed(message, path=failure.path) from failure
+    return commands
+
+
+def sql(
+    schema: str,
+    statement: str,
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Read the tables of a schema with SQL, read-only and under the row policies."""
+    settings = where.settings()
+
+    async def work() -> int:
+        async with database(settings) as urls:
+            result = await query(
+                owner=urls.owner,
+                reader=urls.reader,
+                schema=schema,
+                statement=statement,
+                org_id=who.org,
+            )
+
+        def show() -> None:
+            grid = Grid(*result.columns)
+            for row in result.rows:
+                grid.add_row(*(str(row[name]) for name in result.columns))
+            screen.print(grid)
+
+        answer(where, result, show)
+        return OK
+
+    return run(where, work)
+
+
+@events.command(name="list")
+def list_events(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    after: Annotated[int, Parameter(help="Begin after this position.")] = 0,
+    limit: Annotated[int, Parameter(help="At most so many events.")] = 100,
+    stream: Annotated[str | None, Parameter(help="Only this stream.")] = None,
+) -> int:
+    """List events in log order."""
+    settings = where.settings()
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="events") as parts,
+        ):
+            if stream is None:
+                found = list(await parts.log.read(after, limit))
+            else:
+                read = await parts.log.read_stream(stream)
+                found = [each for each in read.events if each.position > after][:limit]
+
+        def show() -> None:
+            for each in found:
+                screen.print(_line(each), highlight=False, markup=False)
+
+        answer(where, {"events": found}, show)
+        return OK
+
+    return run(where, work)
+
+
+def _line(recorded: Recorded[Event]) -> str:
+    return (
+        f"{recorded.position:>8} {recorded.recorded_at:%H:%M:%S.%f} "
+        f"{tag(type(recorded.event)):<34} {recorded.stream_id} v{recorded.version}"
+    )
+
+
+def _is_one(content: bytes) -> bool:
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _sent(command: Command, outcome: Outcome | Failure) -> Sent:
+    kind = tag(type(command))
+    if isinstance(outcome, Outcome):
+        return Sent(type=kind, status=outcome.status, outcome=outcome)
+    return Sent(
+        type=kind,
+        status=type(outcome).__name__,
+        detail=str(outcome),
+        path=outcome.path,
+    )

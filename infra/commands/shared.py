@@ -1,0 +1,172 @@
+"""What every command of the command line shares: where, in what form, and as whom."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import uvloop
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from events.errors import Failure
+from events.message import Meta
+from infra.clock import new_id, now
+from infra.logs import configure_logs
+from infra.settings import Settings, SetupError, load_settings
+from services.identity import Identity
+
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+MISCONFIGURED: Final = 78
+
+ORG: Final = "local"
+OPERATOR: Final = "user:operator"
+
+Level = Literal["debug", "info", "warning", "error"]
+
+screen: Final = Console(stderr=True)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Which stack a command is for, and in what form it answers."""
+
+    data_dir: Annotated[Path | None, Parameter(help="Folder of an embedded stack.")] = (
+        None
+    )
+    json: Annotated[
+        bool, Parameter(negative="", help="Answer one JSON object on standard output.")
+    ] = False
+
+    log_level: Annotated[
+        Level | None, Parameter(help="The least grave lines to log.")
+    ] = None
+
+    def settings(self, **overrides: object) -> Settings:
+        """Return the settings; options win over the environment."""
+        return load_settings(
+            {"data_dir": self.data_dir, "log_level": self.log_level, **overrides}
+        )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Who:
+    """The organisation that a command is for."""
+
+    org: Annotated[str, Parameter(help="The organisation to act in.")] = ORG
+
+    def meta(self, settings: Settings) -> Meta:
+        """Return the envelope of a new command by the operator of this machine."""
+        command_id = new_id()
+        return Meta(
+            command_id=command_id,
+            org_id=self.org,
+            region=settings.region,
+            actor=OPERATOR,
+            correlation_id=command_id,
+            occurred_at=now(),
+            roles=frozenset({"admin"}),
+            scopes=frozenset({"import"}),
+        )
+
+    def identity(self, settings: Settings) -> Identity:
+        """Return who reads: the operator of this machine."""
+        return Identity(
+            org_id=self.org,
+            region=settings.region,
+            actor=OPERATOR,
+            roles=frozenset({"admin"}),
+        )
+
+
+def run(
+    where: Where,
+    work: Callable[[], Coroutine[Any, Any, int]],
+    *,
+    logging: Settings | None = None,
+) -> int:
+    """Run a command's work; report what stops it, and return the exit code.
+
+    A role is `logging` as its settings say; other commands log warnings only.
+    """
+    try:
+        if logging is not None:
+            configure_logs(level=logging.log_level, form=logging.log_format)
+        else:
+            configure_logs(level=where.log_level or "warning")
+        return uvloop.run(work())
+    except SetupError as error:
+        return _report(where, error, MISCONFIGURED)
+    except Failure as error:
+        return _report(where, error, FAILED)
+    except KeyboardInterrupt:
+        return 130
+
+
+def answer(where: Where, value: object, show: Callable[[], None]) -> None:
+    """Print an answer: one JSON object, or what people read."""
+    if where.json:
+        sys.stdout.buffer.write(msgspec.json.encode(value, enc_hook=str) + b"\n")
+        sys.stdout.flush()
+    else:
+        show()
+
+
+def progress() -> Progress:
+    """Return a progress bar with the time left, drawn on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=screen,
+        transient=True,
+    )
+
+
+def _report(where: Where, error: Exception, code: int) -> int:
+    path = getattr(error, "path", None)
+    problem: Mapping[str, object] = {
+        "problem": type(error).__name__,
+        "detail": str(error),
+        **({"path": path} if path else {}),
+    }
+    if where.json:
+        sys.stdout.buffer.write(msgspec.json.encode(problem) + b"\n")
+    screen.print(
+        f"rehearsal: {error}" + (f" (at {path})" if path else ""),
+        style="red",
+        markup=False,
+        highlight=False,
+    )
+    return code
+
+
+async def first_of(*awaitables: Awaitable[object]) -> None:
+    """Return when the first is done, raising what it raised; cancel the others."""
+    tasks = [asyncio.ensure_future(one) for one in awaitables]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,138 @@
+"""Commands that run a stack and look at it: up, each role alone, doctor, token."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from infra.commands.shared import (
+    OK,
+    OPERATOR,
+    ORG,
+    Where,
+    answer,
+    run,
+)
+from infra.furnishing import furnish
+from infra.roles import serve_api, serve_projections
+from infra.settings import Settings, SetupError, printable
+from infra.supervisor import supervise
+from infra.wiring import database, issuer
+
+
+def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
+    """Return the arguments of each role of a stack, for the supervisor."""
+    shared = [
+        *["--data-dir", str(settings.data_dir)],
+        *["--log-level", settings.log_level],
+    ]
+    ports = [
+        *["--http-port", str(settings.http_port)],
+        *["--admin-port", str(settings.admin_port)],
+    ]
+    return {
+        "api": lambda: ["api", *shared, *ports],
+        "project": lambda: ["project", *shared],
+    }
+
+
+def up(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    http_port: Annotated[int | None, Parameter(help="Port of the API.")] = None,
+    admin_port: Annotated[
+        int | None, Parameter(help="Port of health, metrics.")
+    ] = None,
+) -> int:
+    """Run every role under one supervisor, with an embedded PostgreSQL unless given."""
+    settings = where.settings(http_port=http_port, admin_port=admin_port)
+
+    async def work() -> int:
+        async with database(settings, join=False) as urls:
+            if not settings.embedded:
+                await furnish(owner=urls.owner, projector=urls.projector)
+            return await supervise(
+                roles_of(settings),
+                grace_seconds=settings.shutdown_seconds + 5.0,
+            )
+
+    return run(where, work, logging=settings)
+
+
+def api(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    http_port: Annotated[int | None, Parameter(help="Port of the API.")] = None,
+    admin_port: Annotated[
+        int | None, Parameter(help="Port of health, metrics.")
+    ] = None,
+) -> int:
+    """Run the HTTP role alone."""
+    settings = where.settings(http_port=http_port, admin_port=admin_port)
+
+    async def work() -> int:
+        async with database(settings) as urls:
+            await serve_api(settings, urls)
+        return OK
+
+    return run(where, work, logging=settings)
+
+
+def project(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+    """Run the projection role alone; it also follows erasures and makes partitions."""
+    settings = where.settings()
+
+    async def work() -> int:
+        async with database(settings) as urls:
+            await serve_projections(settings, urls)
+        return OK
+
+    return run(where, work, logging=settings)
+
+
+def token(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    org: Annotated[str, Parameter(help="The bearer's organisation.")] = ORG,
+    subject: Annotated[str, Parameter(help="user:ID or service:ID.")] = OPERATOR,
+    role: Annotated[tuple[str, ...], Parameter(help="A role; repeatable.")] = (
+        "admin",
+    ),
+    scope: Annotated[tuple[str, ...], Parameter(help="A scope; repeatable.")] = (),
+    minutes: Annotated[float, Parameter(help="How long it is valid.")] = 60.0,
+) -> int:
+    """Print a bearer token for an embedded stack, signed by its development key."""
+    settings = where.settings()
+
+    async def work() -> int:
+        development = issuer(settings)
+        if development is None:
+            message = "tokens come from your identity provider: addresses were given"
+            raise SetupError(message)
+        issued = development.issue(
+            subject,
+            org=org,
+            roles=role,
+            scopes=scope,
+            lifetime=timedelta(minutes=minutes),
+        )
+        answer(where, {"token": issued}, lambda: print(issued))  # noqa: T201 - the answer
+        return OK
+
+    return run(where, work)
+
+
+def settings(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+    """Print every setting and its value, passwords struck out."""
+    known = printable(where.settings())
+
+    async def work() -> int:
+        def show() -> None:
+            for name, value in known.items():
+                print(f"REHEARSAL_{name.upper()}={value if value is not None else ''}")  # noqa: T201 - the answer
+
+        answer(where, known, show)
+        return OK
+
+    return run(where, work)

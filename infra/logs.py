@@ -1,0 +1,108 @@
+"""Logs for operators: one line of JSON for each fact, on standard error.
+
+A terminal gets coloured lines instead. Passwords in URLs, bearer tokens and values
+under secret names never reach a line. Libraries that log through `logging` come out
+in the same form.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, BinaryIO, Final, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from infra.settings import REDACTED, redacted
+
+
+SECRET_NAME: Final = re.compile(
+    r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|api_?key|master_?key)$"
+)
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+
+def configure_logs(
+    *,
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    form: Literal["auto", "json", "console"] = "auto",
+    stream: TextIO | None = None,
+) -> None:
+    """Set up logging for this process; once, before the first logger is used."""
+    output = stream or sys.stderr
+    console = form == "console" or (form == "auto" and output.isatty())
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    factory: Any
+    if console:
+        colours = output.isatty()
+        processors += [strike_secrets, structlog.dev.ConsoleRenderer(colors=colours)]
+        factory = structlog.WriteLoggerFactory(file=output)
+    else:
+        processors += [structlog.processors.format_exc_info, strike_secrets, render]
+        binary: BinaryIO = output.buffer
+        factory = structlog.BytesLoggerFactory(file=binary)
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=factory,
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(
+        handlers=[Forward()], level=max(LEVELS[level], logging.WARNING), force=True
+    )
+
+
+def strike_secrets(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    """Strike secrets out of a line's values, at any depth."""
+    return {name: _struck(name, value) for name, value in line.items()}
+
+
+def render(_logger: WrappedLogger, _method: str, line: EventDict) -> bytes:
+    """Return a line as JSON; what JSON cannot say appears as its repr."""
+    try:
+        return ENCODER.encode(line)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return ENCODER.encode({ascii(key): ascii(line[key]) for key in line})
+
+
+class Forward(logging.Handler):
+    """Hands the records of other libraries to structlog."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record as `library_logged`."""
+        log = structlog.get_logger()
+        log.log(
+            min(record.levelno, logging.ERROR),
+            "library_logged",
+            library=record.name,
+            message=record.getMessage(),
+            exc_info=record.exc_info,
+        )
+
+
+ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
+
+
+def _struck(name: str, value: object) -> object:
+    if SECRET_NAME.search(name) and value is not None:
+        return REDACTED
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, Mapping):
+        return {str(key): _struck(str(key), inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_struck("", inner) for inner in value]
+    if isinstance(value, BaseException):
+        return redacted(repr(value))
+    return value

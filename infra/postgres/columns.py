@@ -1,0 +1,119 @@
+"""Commands as the parallel arrays that `es.append_v1` and `es.append_bulk_v1` take."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from events.log import Append, Status, Verdict
+from infra.postgres.hashing import slice_of
+
+
+ARGUMENTS: Final = (
+    "$1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::uuid[], $6::uuid[], "
+    "$7::text[], $8::text[], $9::timestamptz[], $10::text[], $11::integer[], "
+    "$12::integer[], $13::integer[], $14::text[], $15::smallint[], $16::bigint[], "
+    "$17::integer[], $18::boolean[], $19::integer[], $20::integer[], $21::uuid[], "
+    "$22::text[], $23::uuid[]"
+)
+COMMAND_COLUMNS: Final = 12
+WRITE_COLUMNS: Final = 6
+EVENT_COLUMNS: Final = 5
+
+Fact = tuple[UUID, str, UUID | None]
+Arguments = tuple[Sequence[Any] | None, ...]
+
+_statuses: Final = {str(status): status for status in Status}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A command whose events are sealed and encoded; `facts` has a list per write.
+
+    `size` is that of the encoded events, in characters.
+    """
+
+    entry: Append
+    facts: Sequence[Sequence[Fact]]
+    size: int
+
+
+def arguments(commands: Sequence[Ready]) -> Arguments:
+    """Return the arrays of many commands, in order."""
+    asked: list[tuple[Any, ...]] = []
+    writes: list[tuple[Any, ...]] = []
+    events: list[tuple[Any, ...]] = []
+    for place, ready in enumerate(commands, start=1):
+        meta = ready.entry.meta
+        first = len(writes) + 1 if ready.facts else 0
+        count = 0
+        for write, facts in zip(ready.entry.writes, ready.facts, strict=True):
+            stream_id = write.stream_id
+            writes.append(
+                (
+                    place,
+                    stream_id,
+                    slice_of(stream_id),
+                    write.expected,
+                    len(facts),
+                    write.closes,
+                )
+            )
+            count += len(facts)
+            at = len(writes)
+            for ordinal, fact in enumerate(facts, start=1):
+                events.append((at, ordinal, *fact))
+        asked.append(
+            (
+                meta.command_id,
+                meta.org_id,
+                ready.entry.body_hash,
+                meta.region,
+                meta.correlation_id,
+                meta.causation_id,
+                meta.actor,
+                meta.ip,
+                meta.occurred_at,
+                _encode(meta.headers).decode() if meta.headers else None,
+                first,
+                count,
+            )
+        )
+    return (
+        *columns(asked, COMMAND_COLUMNS),
+        *columns(writes, WRITE_COLUMNS),
+        *columns(events, EVENT_COLUMNS),
+    )
+
+
+def columns(rows: Sequence[tuple[Any, ...]], width: int) -> Arguments:
+    """Return the columns of rows, None for one that holds nothing else."""
+    if not rows:
+        return ((),) * width
+    return tuple(
+        None if column.count(None) == len(rows) else column
+        for column in zip(*rows, strict=True)
+    )
+
+
+def verdict(  # noqa: PLR0917 - the columns of a row
+    status: str,
+    position: int,
+    version: int,
+    events: int,
+    stream_id: str | None,
+    recorded_at: datetime | None,
+    receipt: str | None,
+) -> Verdict:
+    """Return what a row of verdicts says."""
+    return Verdict(
+        status=_statuses[status],
+        position=position,
+        version=version,
+        events=events,
+        stream_id=stream_id,
+        recorded_at=recorded_at,
+        receipt=receipt,
+    )

@@ -1,0 +1,1 @@
+"""The revisions, one tiny module for each directory of SQL."""

@@ -1,0 +1,162 @@
+"""What each role runs until it is told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from hashlib import sha256
+from typing import Final
+
+import structlog
+from aiohttp import web
+
+from infra.clock import new_id, now
+from infra.postgres.migrations import pending
+from infra.settings import Settings
+from infra.wiring import (
+    MASTER_KEY,
+    Core,
+    Urls,
+    core,
+    follow_erasures,
+    projecting,
+    verifier,
+)
+from projections.catalogue import GROUPS, TABLES
+from projections.checkpoints import Watch, checkpoint
+from services.decider import AnyDecider
+from services.guard import PERMISSIONS
+from services.http import checks
+from services.http.app import make_admin_app, make_app
+from services.http.limits import Limits
+from services.http.metrics import Metrics
+from services.http.reading import PoolReader
+from services.http.serving import serving
+from services.routing import COMMANDS
+from services.testing import (
+    agents,
+    metrics,
+    personas,
+    scenarios,
+    set_runs,
+    trials,
+    unit_test_sets,
+    unit_tests,
+)
+
+
+ENTITIES: Final[Mapping[str, AnyDecider]] = {
+    "testing.agents": agents.decider,
+    "testing.metrics": metrics.decider,
+    "testing.simulation_personas": personas.decider,
+    "testing.simulation_scenarios": scenarios.decider,
+    "testing.simulation_unit_test_set_runs": set_runs.decider,
+    "testing.simulation_unit_test_sets": unit_test_sets.decider,
+    "testing.simulation_unit_tests": unit_tests.decider,
+    "testing.trials": trials.decider,
+}
+
+log = structlog.get_logger()
+
+
+async def serve_api(settings: Settings, urls: Urls) -> None:
+    """Answer HTTP until told to stop, then let requests in hand finish."""
+    async with AsyncExitStack() as stack:
+        stopping = stack.enter_context(stop_signals())
+        parts = await stack.enter_async_context(core(settings, urls, name="api"))
+        watch = Watch(parts.pool)
+        numbers = Metrics()
+        port = await stack.enter_async_context(
+            serving(
+                make_app(
+                    handler=parts.handler,
+                    log=parts.log,
+                    blobs=parts.blobs,
+                    verifier=verifier(settings),
+                    reader=PoolReader(parts.pool),
+                    commands=COMMANDS,
+                    permissions=PERMISSIONS,
+                    tables=TABLES,
+                    entities=ENTITIES,
+                    caught_up=watch.wait_for,
+                    clock=now,
+                    ids=new_id,
+                    metrics=numbers,
+                    secret=cursor_secret(settings),
+                    limits=Limits(),
+                ),
+                host=settings.http_host,
+                port=settings.http_port,
+            )
+        )
+        admin_port = await stack.enter_async_context(
+            serving(
+                _admin(urls, parts, numbers),
+                host=settings.admin_host,
+                port=settings.admin_port,
+            )
+        )
+        log.info("api_started", port=port, admin_port=admin_port)
+        await stopping.wait()
+        log.info("api_stopping")
+
+
+async def serve_projections(settings: Settings, urls: Urls) -> None:
+    """Feed the read tables and follow erasures until told to stop."""
+    async with AsyncExitStack() as stack:
+        stopping = stack.enter_context(stop_signals())
+        parts = await stack.enter_async_context(core(settings, urls, name="project"))
+        feeding = await stack.enter_async_context(projecting(urls, parts))
+        following = asyncio.create_task(follow_erasures(settings, parts))
+        stack.push_async_callback(_end, following)
+        log.info("projections_started", groups=list(GROUPS))
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait(
+            (stopped, feeding, following), return_when=asyncio.FIRST_COMPLETED
+        )
+        for task in (feeding, following):
+            if task.done():
+                task.result()
+        log.info("projections_stopping")
+
+
+def cursor_secret(settings: Settings) -> bytes:
+    """Return the key that signs pages' cursors, the same wherever the settings are."""
+    path = settings.master_key_file or settings.data_dir / MASTER_KEY
+    return sha256(b"rehearsal cursors\0" + path.read_bytes()).digest()
+
+
+def _admin(urls: Urls, parts: Core, numbers: Metrics) -> web.Application:
+    async def reached(group: str) -> int:
+        async with parts.pool.acquire() as session:
+            return await checkpoint(session, group)
+
+    lags = checks.measured(log=parts.log, groups=GROUPS, reached=reached, clock=now)
+    return make_admin_app(
+        checks={
+            "database": checks.database(parts.pool),
+            "migrations": checks.migrations(lambda: pending(urls.owner)),
+            "projections": checks.projections(lags),
+        },
+        metrics=numbers,
+        lags=lags,
+    )
+
+
+@contextmanager
+def stop_signals() -> Iterator[asyncio.Event]:
+    """Yield an event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        yield stopping
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

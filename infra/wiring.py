@@ -1,0 +1,260 @@
+"""The composition root: the only place that names concrete classes.
+
+Each function opens one part of a stack from the settings and closes it again; a role
+is made of the parts that it needs, so every role also runs alone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from events.errors import Unavailable
+from events.log import Blobs, EventLog
+from infra.clock import new_id, now
+from infra.embedded.stack import embedded_postgres, running_stack
+from infra.furnishing import furnish
+from infra.operations.erasure import ErasureFollower, ErasureLedger
+from infra.operations.projections import ProjectionOperations
+from infra.postgres.blobs import PostgresBlobs
+from infra.postgres.event_log import open_event_log
+from infra.postgres.pool import Pool, open_pool
+from infra.postgres.vault import PostgresVault, open_vault
+from infra.sealing import MasterKeys, ensure_master_keys, read_master_keys
+from infra.settings import Settings, require
+from infra.tokens import Issuer, TokenVerifier, development_key, read_public_key
+from projections.catalogue import GROUPS
+from projections.checkpoints import Watch
+from projections.runner import GroupRunner
+from services import guard
+from services.handling import Handler
+from services.http.reading import PoolReader
+from services.routing import DECIDER_OF
+
+
+MASTER_KEY: Final = "master.key"
+LEDGER: Final = "erasures.ndjson"
+LONG_STATEMENT_SECONDS: Final = 6 * 3600.0
+
+
+class Urls(msgspec.Struct, frozen=True, kw_only=True):
+    """Where each role connects; `direct` bypasses a pooler, for LISTEN."""
+
+    owner: str
+    app: str
+    projector: str
+    reader: str
+    keys: str
+    direct: str
+
+    def __repr__(self) -> str:
+        return "Urls()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """What handles commands: the log and what stands around it."""
+
+    log: EventLog
+    blobs: Blobs
+    vault: PostgresVault
+    handler: Handler
+    pool: Pool
+
+
+@asynccontextmanager
+async def database(settings: Settings, *, join: bool = True) -> AsyncIterator[Urls]:
+    """Yield the addresses of the database: given ones, or those of an embedded one.
+
+    An embedded one that this call starts is brought up to date first.
+    """
+    if not settings.embedded:
+        yield _given(settings)
+        return
+    joined = running_stack(settings.data_dir) is not None
+    async with embedded_postgres(settings.data_dir, join=join) as addresses:
+        urls = Urls(
+            owner=addresses.owner,
+            app=addresses.app,
+            projector=addresses.projector,
+            reader=addresses.reader,
+            keys=addresses.keys,
+            direct=addresses.app,
+        )
+        if not joined:
+            await furnish(owner=urls.owner, projector=urls.projector)
+        yield urls
+
+
+def _given(settings: Settings) -> Urls:
+    owner, app, projector, reader, keys = require(
+        settings, "owner_url", "app_url", "projector_url", "reader_url", "keys_url"
+    )
+    return Urls(
+        owner=owner,
+        app=app,
+        projector=projector,
+        reader=reader,
+        keys=keys,
+        direct=settings.direct_url or app,
+    )
+
+
+def master_keys(settings: Settings) -> MasterKeys:
+    """Return the keys that wrap the subjects' keys; embedded, they are made."""
+    if settings.master_key_file is not None:
+        return read_master_keys(settings.master_key_file)
+    if settings.embedded:
+        return ensure_master_keys(settings.data_dir / MASTER_KEY)
+    (path,) = require(settings, "master_key_file")
+    return read_master_keys(Path(path))
+
+
+@asynccontextmanager
+async def core(settings: Settings, urls: Urls, *, name: str) -> AsyncIterator[Core]:
+    """Open what handles commands; `name` shows in the server's list of sessions."""
+    async with AsyncExitStack() as stack:
+        vault = await stack.enter_async_context(
+            open_vault(urls.keys, master_keys(settings), ids=new_id)
+        )
+        log = await stack.enter_async_context(
+            open_event_log(
+                urls.app,
+                direct_dsn=urls.direct,
+                vault=vault,
+                application_name=f"rehearsal {name} log",
+            )
+        )
+        pool = await stack.enter_async_context(
+            await open_pool(
+                urls.app,
+                min_size=1,
+                max_size=settings.pool_size,
+                application_name=f"rehearsal {name}",
+            )
+        )
+        yield Core(
+            log=log,
+            blobs=PostgresBlobs(pool),
+            vault=vault,
+            handler=Handler(log=log, deciders=DECIDER_OF, guard=guard.check),
+            pool=pool,
+        )
+
+
+@asynccontextmanager
+async def operating(
+    urls: Urls, parts: Core, *, by: str
+) -> AsyncIterator[ProjectionOperations]:
+    """Open what operates on the read tables, with time for long statements."""
+    pool = await open_pool(
+        urls.projector,
+        min_size=1,
+        max_size=6,
+        application_name="rehearsal operations",
+        statement_seconds=LONG_STATEMENT_SECONDS,
+    )
+    async with pool:
+        yield ProjectionOperations(
+            pool=pool, source=parts.log, groups=GROUPS, owner=new_id(), by=by
+        )
+
+
+@asynccontextmanager
+async def reading(urls: Urls) -> AsyncIterator[PoolReader]:
+    """Open what reads the tables as somebody, under the row policies."""
+    pool = await open_pool(
+        urls.app, min_size=1, max_size=2, application_name="rehearsal reading"
+    )
+    async with pool:
+        yield PoolReader(pool)
+
+
+def issuer(settings: Settings) -> Issuer | None:
+    """Return the development issuer of an embedded stack, and none elsewhere."""
+    if not settings.embedded:
+        return None
+    return Issuer(
+        development_key(settings.data_dir),
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        clock=now,
+    )
+
+
+def verifier(settings: Settings) -> TokenVerifier:
+    """Return what verifies bearer tokens with the keys of the settings."""
+    keys = [read_public_key(path) for path in settings.token_public_key_files]
+    if settings.embedded:
+        keys.append(development_key(settings.data_dir).public_key())
+    elif not keys:
+        require(settings, "token_public_key_files")
+    return TokenVerifier(
+        keys,
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        region=settings.region,
+        clock=now,
+    )
+
+
+@asynccontextmanager
+async def projecting(urls: Urls, parts: Core) -> AsyncIterator[asyncio.Task[None]]:
+    """Feed the read tables and follow erasures while inside, unless another does.
+
+    The task that does so ends only by failing; whoever waits long should wait for it.
+    """
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(
+            await open_pool(
+                urls.projector,
+                min_size=1,
+                max_size=2 + 2 * len(GROUPS),
+                application_name="rehearsal projections",
+            )
+        )
+        owner = new_id()
+        runners = [
+            GroupRunner(group, parts.log, pool, owner=owner)
+            for group in GROUPS.values()
+        ]
+
+        async def feed() -> None:
+            async with asyncio.TaskGroup() as tasks:
+                for runner in runners:
+                    tasks.create_task(runner.run(stop))
+
+        task = asyncio.create_task(feed(), name="projections")
+        try:
+            yield task
+        finally:
+            stop.set()
+            await task
+
+
+async def follow_erasures(settings: Settings, parts: Core) -> None:
+    """Destroy the keys of erased subjects, for ever; one process at a time does."""
+    with ErasureLedger.open(settings.data_dir / LEDGER) as ledger:
+        await ErasureFollower(parts.log, parts.vault, ledger).run()
+
+
+async def caught_up(urls: Urls, position: int, *, seconds: float = 60.0) -> None:
+    """Return once every group's read tables hold all up to a position.
+
+    Raises `Unavailable` after `seconds`.
+    """
+    pool = await open_pool(
+        urls.projector, min_size=1, max_size=2, application_name="rehearsal waiting"
+    )
+    async with pool:
+        watch = Watch(pool)
+        for name in GROUPS:
+            reached = await watch.wait_for(name, position, seconds)
+            if reached < position:
+                message = f"The read tables of {name} are at {reached}, not {position}."
+                raise Unavailable(message)

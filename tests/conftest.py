@@ -1,0 +1,67 @@
+"""What every test may ask for: a database of its own on the PostgreSQL of the session.
+
+REQUIRE=postgres makes it an error that no full PostgreSQL can be had.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.postgres_ladder import Database, Rung, Servers, ladder
+
+
+RUNGS = pytest.StashKey[list[Rung]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "every_postgres: runs on the embedded PostgreSQL too"
+    )
+    config.addinivalue_line("markers", "durable: runs on a server that flushes commits")
+    rungs = ladder(_environment("REHEARSAL_TEST_POSTGRES"), _environment("DOCKER_HOST"))
+    required = (_environment("REQUIRE") or "").split(",")
+    if "postgres" in required and not rungs[0].full:
+        message = (
+            "REQUIRE=postgres, and there is none: give REHEARSAL_TEST_POSTGRES, "
+            "start a Docker daemon or install PostgreSQL"
+        )
+        raise pytest.UsageError(message)
+    config.stash[RUNGS] = rungs
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    best, *others = config.stash[RUNGS]
+    also = "".join(f"; tests of every_postgres also on {rung.name}" for rung in others)
+    return f"postgres: {best.name}{also}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "database" not in metafunc.fixturenames:
+        return
+    if metafunc.definition.get_closest_marker("every_postgres"):
+        rungs = metafunc.config.stash[RUNGS]
+        names = [rung.name.replace(" ", "-") for rung in rungs]
+        metafunc.parametrize("database", rungs, indirect=True, ids=names)
+
+
+@pytest.fixture(scope="session")
+async def servers() -> AsyncIterator[Servers]:
+    async with AsyncExitStack() as stack:
+        yield Servers(stack)
+
+
+@pytest.fixture
+async def database(
+    request: pytest.FixtureRequest, servers: Servers
+) -> AsyncIterator[Database]:
+    """A migrated database that no one has used, dropped after the test."""
+    rung = getattr(request, "param", request.config.stash[RUNGS][0])
+    durable = request.node.get_closest_marker("durable") is not None
+    async with servers.database(rung, durable=durable) as fresh:
+        yield fresh
+
+
+def _environment(name: str) -> str | None:
+    return os.environ.get(name)  # noqa: TID251 - how tests run is no setting of the system

@@ -1,0 +1,134 @@
+"""Logs: one JSON object a line, context included, secrets struck out."""
+
+import io
+import logging
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+import structlog
+
+from infra.logs import configure_logs
+
+
+class Terminal(io.TextIOWrapper):
+    """A stream whose content can be read back."""
+
+    def __init__(self, *, terminal: bool = False) -> None:
+        self._terminal = terminal
+        super().__init__(io.BytesIO(), encoding="utf-8", write_through=True)
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def text(self) -> str:
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode()
+
+    def line(self) -> dict[str, Any]:
+        line: dict[str, Any] = msgspec.json.decode(self.text())
+        return line
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def test_a_line_is_json_with_its_context() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    structlog.contextvars.bind_contextvars(command_id="c-1")
+    structlog.get_logger().info("command_handled", stream="s-1", ids=[UUID(int=1)])
+    line = stream.line()
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "command_handled",
+        "level": "info",
+        "command_id": "c-1",
+        "stream": "s-1",
+        "ids": ["00000000-0000-0000-0000-000000000001"],
+    }
+
+
+def test_secrets_are_struck_out_at_any_depth() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    structlog.get_logger().info(
+        "started",
+        password="hush",  # noqa: S106 - to be struck out
+        dsn="postgresql://app:hush@db/x",
+        headers={"Authorization": "Bearer hush"},
+        tried=["postgresql://app:hush@db/y", {"api_key": "hush"}],
+        error=ValueError("postgresql://app:hush@db/z"),
+    )
+    assert "hush" not in stream.text()
+    assert "postgresql://app:***@db/x" in stream.text()
+
+
+def test_a_traceback_is_one_line_without_secrets() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    try:
+        raise ValueError("postgresql://app:hush@db/x")  # noqa: TRY301 - to be logged
+    except ValueError:
+        structlog.get_logger().exception("defect_found")
+    assert stream.text().count("\n") == 1
+    assert "ValueError" in stream.line()["exception"]
+    assert "hush" not in stream.text()
+
+
+def test_lines_below_the_level_are_not_written() -> None:
+    stream = Terminal()
+    configure_logs(level="warning", form="json", stream=stream)
+    structlog.get_logger().info("quiet")
+    assert stream.text() == ""
+
+
+def test_what_libraries_log_comes_out_in_the_same_form() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    logging.getLogger("aiohttp.server").error("no %s", "luck")
+    line = stream.line()
+    assert line["event"] == "library_logged"
+    assert (line["library"], line["message"]) == ("aiohttp.server", "no luck")
+
+
+def test_a_value_that_json_cannot_say_does_not_lose_the_line() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    structlog.get_logger().info("odd", value=object)
+    assert stream.line()["value"] == "<class 'object'>"
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"\ud800": 1}, {(): 1}])
+def test_a_value_that_breaks_the_encoder_does_not_lose_the_line(value: object) -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    structlog.get_logger().info("odd", value=value)
+    assert "odd" in stream.text()
+    assert stream.line()
+
+
+@pytest.mark.parametrize(
+    ("form", "terminal", "json"),
+    [("auto", True, False), ("auto", False, True), ("console", False, False)],
+)
+def test_a_terminal_gets_lines_for_people(
+    form: Any,  # noqa: ANN401 - one of the forms
+    terminal: bool,  # noqa: FBT001 - a parameter of the test
+    json: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    stream = Terminal(terminal=terminal)
+    configure_logs(form=form, stream=stream)
+    structlog.get_logger().info("command_handled")
+    assert "command_handled" in stream.text()
+    assert stream.text().startswith("{") == json

@@ -1,0 +1,78 @@
+"""The rules of the house that tools outside a single file have to check."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+
+ROOT = Path(__file__).parents[1]
+MADE = {"__pycache__", "build", "dist", "node_modules"}
+HIDDEN = {".ci", ".gitignore"}
+
+BANNED = [
+    re.compile(r"(?<![\w.*])/(work|root|tmp)/"),
+    re.compile(r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|crates[.]io"),
+    re.compile(r"(?i)--(extra-)?index[-]url|\bfind-links\b *="),
+]
+
+
+def test_imports_point_downwards(capsys: pytest.CaptureFixture[str]) -> None:
+    broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
+    assert not broken, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("package", ["events", "services"])
+def test_every_context_is_under_the_import_rules(package: str) -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    independent = {
+        module
+        for contract in rules["contracts"]
+        if contract["type"] == "independence"
+        for module in contract["modules"]
+    }
+    contexts = {path.parent.name for path in (ROOT / "events").glob("*/__init__.py")}
+    missing = {
+        f"{package}.{name}" for name in contexts if (ROOT / package / name).is_dir()
+    } - independent
+    assert not missing
+
+
+def test_no_file_names_this_machine_or_a_registry() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in _files()
+        for number, line in enumerate(_lines(path), start=1)
+        if any(pattern.search(line) for pattern in BANNED)
+    ]
+    assert found == []
+
+
+def test_every_sql_file_holds_text_and_ends_its_line() -> None:
+    wrong = [
+        path.name
+        for path in _files()
+        if path.suffix == ".sql" and not path.read_text(encoding="utf-8").endswith("\n")
+    ]
+    assert wrong == []
+
+
+def _files() -> Iterator[Path]:
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        kept = parts[0] in HIDDEN or not parts[0].startswith(".")
+        made = MADE.intersection(parts) or any(
+            one.endswith(".egg-info") for one in parts
+        )
+        if path.is_file() and kept and not made:
+            yield path
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        return []
