@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from infra.clock import new_id, now
-from infra.postgres.migrations import pending
+from infra.postgres.migrations import unapplied
 from infra.settings import Settings
 from infra.wiring import (
     MASTER_KEY,
@@ -91,7 +91,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
         )
         admin_port = await stack.enter_async_context(
             serving(
-                _admin(urls, parts, numbers),
+                _admin(parts, numbers),
                 host=settings.admin_host,
                 port=settings.admin_port,
             )
@@ -126,7 +126,7 @@ def cursor_secret(settings: Settings) -> bytes:
     return sha256(b"rehearsal cursors\0" + path.read_bytes()).digest()
 
 
-def _admin(urls: Urls, parts: Core, numbers: Metrics) -> web.Application:
+def _admin(parts: Core, numbers: Metrics) -> web.Application:
     async def reached(group: str) -> int:
         async with parts.pool.acquire() as session:
             return await checkpoint(session, group)
@@ -135,7 +135,7 @@ def _admin(urls: Urls, parts: Core, numbers: Metrics) -> web.Application:
     return make_admin_app(
         checks={
             "database": checks.database(parts.pool),
-            "migrations": checks.migrations(lambda: pending(urls.owner)),
+            "migrations": checks.migrations(lambda: unapplied(parts.pool)),
             "projections": checks.projections(lags),
         },
         metrics=numbers,

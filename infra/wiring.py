@@ -25,7 +25,7 @@ from infra.postgres.event_log import open_event_log
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.vault import PostgresVault, open_vault
 from infra.sealing import MasterKeys, ensure_master_keys, read_master_keys
-from infra.settings import Settings, require
+from infra.settings import Settings, SettingsError, require
 from infra.tokens import Issuer, TokenVerifier, development_key, read_public_key
 from projections.catalogue import GROUPS
 from projections.checkpoints import Watch
@@ -42,17 +42,58 @@ LONG_STATEMENT_SECONDS: Final = 6 * 3600.0
 
 
 class Urls(msgspec.Struct, frozen=True, kw_only=True):
-    """Where each role connects; `direct` bypasses a pooler, for LISTEN."""
+    """Where each role connects; a process is given those that it needs.
 
-    owner: str
-    app: str
-    projector: str
-    reader: str
-    keys: str
-    direct: str
+    `direct` bypasses a pooler, for LISTEN. Asking for one that is not set raises
+    `SettingsError` that names the variable.
+    """
+
+    owner_url: str | None
+    app_url: str | None
+    projector_url: str | None
+    reader_url: str | None
+    keys_url: str | None
+    direct_url: str | None
 
     def __repr__(self) -> str:
         return "Urls()"
+
+    @property
+    def owner(self) -> str:
+        """Return where the owner of the schema connects."""
+        return self._need("owner_url")
+
+    @property
+    def app(self) -> str:
+        """Return where the application connects."""
+        return self._need("app_url")
+
+    @property
+    def projector(self) -> str:
+        """Return where the owner of the read tables connects."""
+        return self._need("projector_url")
+
+    @property
+    def reader(self) -> str:
+        """Return where people who read with SQL connect."""
+        return self._need("reader_url")
+
+    @property
+    def keys(self) -> str:
+        """Return where the key store is reached."""
+        return self._need("keys_url")
+
+    @property
+    def direct(self) -> str:
+        """Return where the application can LISTEN."""
+        return self.direct_url or self.app
+
+    def _need(self, name: str) -> str:
+        url: str | None = getattr(self, name)
+        if url is None:
+            message = f"REHEARSAL_{name.upper()} must be set, because other URLs are"
+            raise SettingsError(message)
+        return url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +119,12 @@ async def database(settings: Settings, *, join: bool = True) -> AsyncIterator[Ur
     joined = running_stack(settings.data_dir) is not None
     async with embedded_postgres(settings.data_dir, join=join) as addresses:
         urls = Urls(
-            owner=addresses.owner,
-            app=addresses.app,
-            projector=addresses.projector,
-            reader=addresses.reader,
-            keys=addresses.keys,
-            direct=addresses.app,
+            owner_url=addresses.owner,
+            app_url=addresses.app,
+            projector_url=addresses.projector,
+            reader_url=addresses.reader,
+            keys_url=addresses.keys,
+            direct_url=addresses.app,
         )
         if not joined:
             await furnish(owner=urls.owner, projector=urls.projector)
@@ -91,16 +132,13 @@ async def database(settings: Settings, *, join: bool = True) -> AsyncIterator[Ur
 
 
 def _given(settings: Settings) -> Urls:
-    owner, app, projector, reader, keys = require(
-        settings, "owner_url", "app_url", "projector_url", "reader_url", "keys_url"
-    )
     return Urls(
-        owner=owner,
-        app=app,
-        projector=projector,
-        reader=reader,
-        keys=keys,
-        direct=settings.direct_url or app,
+        owner_url=settings.owner_url,
+        app_url=settings.app_url,
+        projector_url=settings.projector_url,
+        reader_url=settings.reader_url,
+        keys_url=settings.keys_url,
+        direct_url=settings.direct_url,
     )
 
 

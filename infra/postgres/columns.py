@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 
 from events.log import Append, Status, Verdict
-from infra.postgres.hashing import slice_of
 
 
 ARGUMENTS: Final = (
@@ -26,17 +25,19 @@ Fact = tuple[UUID, str, UUID | None]
 Arguments = tuple[Sequence[Any] | None, ...]
 
 _statuses: Final = {str(status): status for status in Status}
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A command whose events are sealed and encoded; `facts` has a list per write.
+    """A command whose events are sealed and encoded.
 
-    `size` is that of the encoded events, in characters.
+    `slices` and `facts` have an element for each write. `size` is that of the encoded
+    events, in characters.
     """
 
     entry: Append
+    slices: Sequence[int]
     facts: Sequence[Sequence[Fact]]
+    headers: str | None
     size: int
 
 
@@ -49,13 +50,14 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
         meta = ready.entry.meta
         first = len(writes) + 1 if ready.facts else 0
         count = 0
-        for write, facts in zip(ready.entry.writes, ready.facts, strict=True):
-            stream_id = write.stream_id
+        for write, number, facts in zip(
+            ready.entry.writes, ready.slices, ready.facts, strict=True
+        ):
             writes.append(
                 (
                     place,
-                    stream_id,
-                    slice_of(stream_id),
+                    write.stream_id,
+                    number,
                     write.expected,
                     len(facts),
                     write.closes,
@@ -76,7 +78,7 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
                 meta.actor,
                 meta.ip,
                 meta.occurred_at,
-                _encode(meta.headers).decode() if meta.headers else None,
+                ready.headers,
                 first,
                 count,
             )

@@ -62,7 +62,7 @@ from infra.postgres.flusher import (
     Connect,
     Flusher,
 )
-from infra.postgres.hashing import GENESIS
+from infra.postgres.hashing import GENESIS, slice_of
 from infra.postgres.partitions import keep_partitions, make_partitions
 from infra.postgres.pool import Pool, open_pool
 from infra.vault import Vault, is_personal
@@ -128,6 +128,7 @@ NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 KEY: Final = 16
 
+_encode: Final = msgspec.json.Encoder().encode
 _headers: Final = msgspec.json.Decoder(dict[str, str])
 
 
@@ -287,28 +288,37 @@ class PostgresEventLog:
             )
             if known is None:
                 raise
-            return Ready(entry=replace(entry, writes=()), facts=(), size=0)
+            repetition = replace(entry, writes=())
+            return await self._encoded(repetition)
 
     async def _encoded(self, entry: Append) -> Ready:
         facts: list[list[Fact]] = []
         size = 0
-        for write in entry.writes:
-            own: list[Fact] = []
-            for event in write.events:
-                event_id, key_id, kept = self._ids(), None, event
-                if self._vault is not None and is_personal(event):
-                    ((kept, key_id),) = await self._vault.seal(
-                        entry.meta.org_id, [(event_id, event)]
-                    )
-                try:
-                    data = catalogue.encode(kept).decode()
-                except UnicodeEncodeError as error:
-                    message = f"The text of an event is not Unicode: {error.reason}."
-                    raise Malformed(message) from error
-                size += len(data)
-                own.append((event_id, data, key_id))
-            facts.append(own)
-        return Ready(entry=entry, facts=facts, size=size)
+        headers = entry.meta.headers
+        try:
+            for write in entry.writes:
+                own: list[Fact] = []
+                for event in write.events:
+                    fact = await self._fact(entry.meta.org_id, event)
+                    size += len(fact[1])
+                    own.append(fact)
+                facts.append(own)
+            return Ready(
+                entry=entry,
+                slices=[slice_of(write.stream_id) for write in entry.writes],
+                facts=facts,
+                headers=_encode(headers).decode() if headers else None,
+                size=size,
+            )
+        except UnicodeEncodeError as error:
+            message = f"A text of the command is not Unicode: {error.reason}."
+            raise Malformed(message) from error
+
+    async def _fact(self, org_id: str, event: Event) -> Fact:
+        event_id, key_id = self._ids(), None
+        if self._vault is not None and is_personal(event):
+            ((event, key_id),) = await self._vault.seal(org_id, [(event_id, event)])
+        return event_id, catalogue.encode(event).decode(), key_id
 
     async def _all_ready(
         self, entries: Sequence[Append], size: int = 0

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from infra.postgres.roles import OWNER
+from infra.postgres.roles import APP, OWNER
 from infra.settings import SetupError
 
 
@@ -22,6 +22,8 @@ LOCK_WAIT: Final = "60s"
 
 PREPARE: Final = f"""
 CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+GRANT USAGE ON SCHEMA {SCHEMA} TO {APP};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {SCHEMA} GRANT SELECT ON TABLES TO {APP};
 CREATE TABLE IF NOT EXISTS {SCHEMA}.files (
     name text PRIMARY KEY,
     sha256 text NOT NULL,
@@ -48,7 +50,7 @@ async def migrate(owner_dsn: str) -> list[str]:
         await connection.execute("RESET lock_timeout")
         await connection.execute(PREPARE)
         await _verify(connection)
-        due = await _pending(connection)
+        due = await unapplied(connection)
         if due:
             # Alembic costs a second and 30 MB, which only a migration pays.
             from infra.postgres.migrations.upgrading import upgrade  # noqa: PLC0415
@@ -67,9 +69,20 @@ async def pending(owner_dsn: str) -> list[str]:
     """Return the names of the revisions that are not applied, in order."""
     connection = await connect(owner_dsn)
     try:
-        return await _pending(connection)
+        return await unapplied(connection)
     finally:
         await connection.close()
+
+
+async def unapplied(sql: Any) -> list[str]:  # noqa: ANN401 - a connection or a pool
+    """Return the names of the revisions that are not applied; the app may ask."""
+    exists = await sql.fetchval(f"SELECT to_regclass('{SCHEMA}.revision')")
+    done = (
+        await sql.fetchval(f"SELECT max(version_num) FROM {SCHEMA}.revision")  # noqa: S608 - our own schema's name
+        if exists
+        else None
+    )
+    return [path.name for path in revisions() if path.name[:4] > (done or "")]
 
 
 def revisions() -> list[Path]:
@@ -100,16 +113,6 @@ async def connect(dsn: str) -> Any:  # noqa: ANN401 - asyncpg's connection or a 
         message = f"migrations run as {OWNER}, and this login may not: {error}"
         raise MigrationError(message) from None
     return connection
-
-
-async def _pending(connection: Any) -> list[str]:  # noqa: ANN401 - as `connect`
-    exists = await connection.fetchval(f"SELECT to_regclass('{SCHEMA}.revision')")
-    done = (
-        await connection.fetchval(f"SELECT max(version_num) FROM {SCHEMA}.revision")  # noqa: S608 - our own schema's name
-        if exists
-        else None
-    )
-    return [path.name for path in revisions() if path.name[:4] > (done or "")]
 
 
 async def _verify(connection: Any) -> None:  # noqa: ANN401 - as `connect`

@@ -42,5 +42,11 @@ CREATE TRIGGER refuse_truncate
     ON es.events
     EXECUTE FUNCTION es.refuse_change();
 
+ALTER TABLE es.events
+    ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE es.events
+    ENABLE ALWAYS TRIGGER refuse_truncate;
+
 GRANT SELECT ON es.events
     TO rehearsal_app, rehearsal_projector;

@@ -23,5 +23,11 @@ CREATE TRIGGER refuse_truncate
     ON es.flushes
     EXECUTE FUNCTION es.refuse_change();
 
+ALTER TABLE es.flushes
+    ENABLE ALWAYS TRIGGER refuse_change;
+
+ALTER TABLE es.flushes
+    ENABLE ALWAYS TRIGGER refuse_truncate;
+
 GRANT SELECT ON es.flushes
     TO rehearsal_app, rehearsal_projector;

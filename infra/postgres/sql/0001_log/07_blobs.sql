@@ -17,6 +17,9 @@ CREATE TRIGGER refuse_change
     FOR EACH ROW
     EXECUTE FUNCTION es.refuse_change();
 
+ALTER TABLE es.blobs
+    ENABLE ALWAYS TRIGGER refuse_change;
+
 GRANT SELECT, INSERT ON es.blobs
     TO rehearsal_app;
 
