@@ -9,6 +9,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, BinaryIO, Final, Literal, TextIO
 
 import msgspec
@@ -94,8 +95,13 @@ class Forward(logging.Handler):
 ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
 
 
+@lru_cache(maxsize=1_024)
+def _is_secret(name: str) -> bool:
+    return SECRET_NAME.search(name) is not None
+
+
 def _struck(name: str, value: object) -> object:
-    if SECRET_NAME.search(name) and value is not None:
+    if value is not None and _is_secret(name):
         return REDACTED
     if isinstance(value, str):
         return redacted(value)

@@ -83,7 +83,10 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     ids=new_id,
                     metrics=numbers,
                     secret=cursor_secret(settings),
-                    limits=Limits(),
+                    limits=Limits(
+                        wait_seconds=settings.max_wait_seconds,
+                        proxies=settings.proxies,
+                    ),
                 ),
                 host=settings.http_host,
                 port=settings.http_port,

@@ -20,10 +20,10 @@ PREFIX: Final = "REHEARSAL_"
 TESTS: Final = "REHEARSAL_TEST_"
 FILE: Final = "REHEARSAL_SETTINGS"
 REDACTED: Final = "***"
+SUSPICIOUS: Final = re.compile(r"(?i)[@=]|bearer")
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Bytes = Annotated[int, msgspec.Meta(ge=1024)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Address = Annotated[str, msgspec.Meta(pattern=r"^postgres(ql)?://")]
@@ -42,7 +42,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     A `*_url` is where a PostgreSQL role connects; `direct_url` bypasses a pooler such
     as PgBouncer, for LISTEN, and is `app_url` unless given. Without any, PostgreSQL
-    runs embedded in `data_dir`. Port 0 takes a free one. Limits are per request.
+    runs embedded in `data_dir`. Port 0 takes a free one. A read waits at most
+    `max_wait_seconds` for a position. `proxies` of ours stand in front of the API and
+    add to X-Forwarded-For.
     """
 
     data_dir: Path = Path(".rehearsal")
@@ -70,10 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 
-    max_body_bytes: Bytes = 8 * 1024 * 1024
-    max_batch_commands: Count = 1000
-    max_page_rows: Count = 1000
     max_wait_seconds: Seconds = 5.0
+    proxies: Annotated[int, msgspec.Meta(ge=0, le=10)] = 0
     shutdown_seconds: Seconds = 10.0
 
     def __repr__(self) -> str:
@@ -138,6 +138,8 @@ def printable(settings: Settings) -> dict[str, object]:
 
 def redacted(text: str) -> str:
     """Return a text with the passwords of its URLs and its bearer tokens struck out."""
+    if not SUSPICIOUS.search(text):
+        return text
     # A password may hold unescaped signs: all up to the last @ goes.
     text = re.sub(r"""(\w://[^\s:/@]*):[^\s"']*@""", rf"\1:{REDACTED}@", text)
     text = re.sub(r"(?i)([?&]password=)[^&\s]+", rf"\1{REDACTED}", text)

@@ -22,6 +22,7 @@ from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.http.openapi import Permission, describe
 from services.http.reading import Reader
+from services.http.reliability import ReliabilityRoute
 from services.http.tables import CaughtUp, Folding, Tables
 from services.identity import Verifier
 from services.ports import Clock, Ids
@@ -74,6 +75,7 @@ def make_app(
         secret=secret,
         limits=limits,
     )
+    reliability = ReliabilityRoute(reader=reader, identify=identify)
     feed = Feed(log=log, identify=identify, metrics=metrics, limits=limits)
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
     docs = Docs(
@@ -96,6 +98,10 @@ def make_app(
             get("/v1/openapi.json", docs.openapi),
             get("/v1/docs", docs.page),
             get("/v1/problems/{slug}", docs.problem),
+            get(
+                "/v1/testing/simulation_unit_test_set_runs/{id}/reliability",
+                reliability.get,
+            ),
             get("/v1/{context}/{table}", table_routes.rows),
             get("/v1/{context}/{table}/{id}", table_routes.row),
         ]

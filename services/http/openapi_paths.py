@@ -30,6 +30,9 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
     return {
         "/v1/commands": {"post": _post_commands(limits)},
         **_table_paths(tables, limits),
+        "/v1/testing/simulation_unit_test_set_runs/{id}/reliability": {
+            "get": _get_reliability()
+        },
         **_event_paths(limits),
         **_blob_paths(limits),
         **_about_paths(),
@@ -248,6 +251,29 @@ def _get_row(table: Table) -> Schema:
                         }
                     }
                 },
+            },
+            **_answers("malformed", "missing", "not-acceptable"),
+        },
+    }
+
+
+def _get_reliability() -> Schema:
+    return {
+        "tags": ["testing"],
+        "operationId": "get_set_run_reliability",
+        "summary": "How reliable the agent of a set run is: pass^k and pass@k",
+        "description": "From the trials in the read tables. pass^k is the mean over "
+        "tasks of C(c, k) / C(n, k), pass@k of 1 - C(n - c, k) / C(n, k), for c of n "
+        "trials passed; each with its interval, method and counts.",
+        "parameters": [
+            _parameter(
+                "id", {"type": "string", "format": "uuid"}, "The run", place="path"
+            )
+        ],
+        "responses": {
+            "200": {
+                "description": "The estimates",
+                "content": {JSON: {"schema": reference("Reliability")}},
             },
             **_answers("malformed", "missing", "not-acceptable"),
         },

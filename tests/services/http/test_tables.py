@@ -200,29 +200,30 @@ async def test_a_bad_query_is_named(query: str, path: str, world: World) -> None
     assert is_problem(answer, 400, path)
 
 
-@pytest.mark.parametrize("sort", ["_id", "-_id", "created_at", "-created_at"])
-async def test_pages_hold_every_row_once_in_order(sort: str, tables: Tables) -> None:
+async def test_pages_hold_every_row_once_in_order(tables: Tables) -> None:
     for number in range(13):
         await tables.persona(name=f"P{number}")
     await tables.catch_up()
-    whole = await tables.get(f"?sort={sort}&limit=20")
-    paged: list[Any] = []
-    path: str | None = f"{PERSONAS}?sort={sort}&fields=name,_id"
-    pages = 0
+    for sort in ("_id", "-_id", "created_at", "-created_at"):
+        whole = (await tables.get(f"?sort={sort}&limit=20")).json["rows"]
+        assert len({row["_id"] for row in whole}) == 13
+        pages = await paged(tables, f"?sort={sort}&fields=name,_id")
+        assert list(map(len, pages)) == [5, 5, 3]
+        assert [row for page in pages for row in page] == [
+            {"name": row["name"], "_id": row["_id"]} for row in whole
+        ]
+
+
+async def paged(tables: Tables, query: str) -> list[list[Any]]:
+    pages: list[list[Any]] = []
+    path: str | None = PERSONAS + query
     while path is not None:
         answer = await tables.world.get(path)
-        assert len(answer.json["rows"]) <= 5
-        paged += answer.json["rows"]
+        pages.append(answer.json["rows"])
         path = answer.json["next"]
-        assert answer.headers.get("Link") == (
-            None if path is None else f'<{path}>; rel="next"'
-        )
-        pages += 1
-    assert pages == 3
-    assert paged == [
-        {"name": row["name"], "_id": row["_id"]} for row in whole.json["rows"]
-    ]
-    assert len({row["_id"] for row in paged}) == 13
+        link = None if path is None else f'<{path}>; rel="next"'
+        assert answer.headers.get("Link") == link
+    return pages
 
 
 async def test_a_cursor_goes_on_with_its_own_query_only(tables: Tables) -> None:
