@@ -30,6 +30,7 @@ PLACES: Final = {
         "List, rebuild, compare and switch read tables.",
     ),
     "verify": ("verifying:verify", "Prove the log whole and the read tables equal."),
+    "keys": ("keys:keys", "Look after the keys that seal personal text."),
     "token": ("stack:token", "Print a bearer token for an embedded stack."),
     "settings": ("stack:settings", "Print every setting and its value."),
     "doctor": ("doctor:doctor", "Examine the stack and say what is wrong."),

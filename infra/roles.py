@@ -24,6 +24,7 @@ from infra.wiring import (
 )
 from projections.catalogue import GROUPS, TABLES
 from projections.checkpoints import Watch, checkpoint
+from projections.runner import spare_collector
 from services.decider import AnyDecider
 from services.guard import PERMISSIONS
 from services.http import checks
@@ -106,6 +107,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
 
 async def serve_projections(settings: Settings, urls: Urls) -> None:
     """Feed the read tables and follow erasures until told to stop."""
+    spare_collector()
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
         parts = await stack.enter_async_context(core(settings, urls, name="project"))

@@ -1,9 +1,9 @@
 """The commands that bring in what was recorded elsewhere: import."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from infra.commands.shared import OK, Where, Who, answer, progress, run, screen
 from infra.operations.importing import import_tau_bench
@@ -18,6 +18,10 @@ importer: Final = App(name="import", help="Import what was recorded elsewhere.")
 def tau_bench(
     file: Path,
     *,
+    agent: Annotated[
+        str | None,
+        Parameter(help="The agent's name; the system prompt's first line if none."),
+    ] = None,
     where: Where = Where(),  # noqa: B008 - frozen
     who: Who = Who(),  # noqa: B008 - frozen
 ) -> int:
@@ -37,6 +41,7 @@ def tau_bench(
                     handler=parts.handler,
                     blobs=parts.blobs,
                     meta=who.meta(settings),
+                    agent=agent,
                     progress=lambda done, total: bar.update(
                         task, completed=done, total=total
                     ),

@@ -1,8 +1,7 @@
 """What every command of the command line shares: where, in what form, and as whom."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -157,16 +156,3 @@ def _report(where: Where, error: Exception, code: int) -> int:
         highlight=False,
     )
     return code
-
-
-async def first_of(*awaitables: Awaitable[object]) -> None:
-    """Return when the first is done, raising what it raised; cancel the others."""
-    tasks = [asyncio.ensure_future(one) for one in awaitables]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

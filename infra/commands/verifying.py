@@ -21,6 +21,7 @@ from infra.operations.verify import Bad, Check
 from infra.operations.verify import verify as verify_log
 from infra.wiring import core, database, operating
 from projections.catalogue import TABLES
+from projections.digest import Difference
 
 
 def verify(
@@ -78,20 +79,22 @@ def verify(
 
 async def compare(opened: ProjectionOperations) -> Sequence[Check]:
     """Rebuild each read table from the log, compare it with the one that is shown."""
-    found = []
-    for name in TABLES:
-        (build,) = await opened.rebuild([name])
-        difference = await opened.diff(name, build.build)
-        await opened.drop(name, build.build)
-        bad = None
-        if not difference.equal:
-            first = difference.first[0] if difference.first else None
-            bad = Bad(
-                row=str(first),
-                problem=(
-                    f"{difference.missing} rows missing, {difference.extra} extra, "
-                    f"{difference.changed} changed at position {difference.position}"
-                ),
-            )
-        found.append(Check(name=f"table {name}", rows=difference.rows, bad=bad))
-    return found
+    return [
+        Check(
+            name=f"table {difference.name}",
+            rows=difference.rows,
+            bad=None if difference.equal else different(difference),
+        )
+        for difference in await opened.check()
+    ]
+
+
+def different(difference: Difference) -> Bad:
+    """Return the first row in which a table differs from the log."""
+    return Bad(
+        row=str(difference.first[0]) if difference.first else difference.name,
+        problem=(
+            f"{difference.missing} rows missing, {difference.extra} extra, "
+            f"{difference.changed} changed at position {difference.position}"
+        ),
+    )

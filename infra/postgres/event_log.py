@@ -65,6 +65,7 @@ from infra.postgres.flusher import (
 from infra.postgres.hashing import GENESIS, slice_of
 from infra.postgres.partitions import keep_partitions, make_partitions
 from infra.postgres.pool import Pool, open_pool
+from infra.postgres.pruning import keep_pruned
 from infra.vault import Vault, is_personal
 from services.ports import Ids
 
@@ -514,8 +515,12 @@ async def open_event_log(
         )
         stack.push_async_callback(flusher.close)
         await make_partitions(pool)
-        janitor = asyncio.create_task(keep_partitions(pool), name="partitions")
-        stack.push_async_callback(_end, janitor)
+        for name, work in (
+            ("partitions", keep_partitions(pool)),
+            ("pruning", keep_pruned(pool)),
+        ):
+            task = asyncio.create_task(work, name=name)
+            stack.push_async_callback(_end, task)
         yield PostgresEventLog(
             pool=pool,
             flusher=flusher,

@@ -17,6 +17,7 @@ from events.message import Meta
 from events.testing.set_runs import ArtifactGenerated, SetRunCompleted, TrialCounted
 from infra.clock import now
 from infra.memory.event_log import MemoryBlobs, MemoryEventLog
+from infra.operations import importing
 from infra.operations.importing import NotImported, Summary, import_tau_bench
 from infra.sample import recorded
 from services import guard
@@ -114,6 +115,52 @@ async def test_an_import_that_broke_off_is_finished_by_another(desk: Desk) -> No
     alone = Desk()
     await alone.load(recorded())
     assert await desk.events() == await alone.events()
+
+
+def rewarded_otherwise() -> bytes:
+    records = json.loads(recorded())
+    records[0]["reward"] = 1.0 - records[0]["reward"]
+    return json.dumps(records).encode()
+
+
+async def test_another_file_about_the_same_set_is_another_run(desk: Desk) -> None:
+    first = await desk.load(recorded())
+    second = await desk.load(rewarded_otherwise())
+
+    assert (second.result, second.set_id) == ("imported", first.set_id)
+    assert second.run_id != first.run_id
+    completed = [e.run_id for e in await desk.events() if type(e) is SetRunCompleted]
+    assert completed == [first.run_id, second.run_id]
+
+
+async def test_files_about_one_set_are_imported_one_at_a_time(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "BULK_COMMANDS", 30)
+    refusals: list[NotImported] = []
+
+    class Interrupted(Handler):
+        async def handle_bulk(
+            self, requests: Sequence[Request]
+        ) -> list[Outcome | Failure]:
+            answers = await super().handle_bulk(requests)
+            desk.handler = whole
+            if not refusals:
+                with pytest.raises(NotImported, match="has an unfinished run") as error:
+                    await desk.load(rewarded_otherwise())
+                refusals.append(error.value)
+            return answers
+
+    whole, desk.handler = (
+        desk.handler,
+        Interrupted(log=desk.log, deciders=DECIDER_OF, guard=guard.check),
+    )
+    first = await desk.load(recorded())
+
+    (refusal,) = refusals
+    assert refusal.path == "$.set_id"
+    assert f"It is set_run:{first.run_id}." in str(refusal)
+    assert (await desk.load(rewarded_otherwise())).result == "imported"
 
 
 async def test_agents_with_other_names_are_imported_beside(desk: Desk) -> None:
