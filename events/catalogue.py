@@ -5,7 +5,7 @@ from typing import Final, get_args
 
 import msgspec
 
-from events import conversation
+from events import conversation, reservations
 from events.access import subjects
 from events.errors import Malformed
 from events.message import Event
@@ -24,6 +24,7 @@ from events.testing import (
 
 UNIONS: Final = (
     conversation.ConversationFact,
+    reservations.ReservationFact,
     subjects.SubjectEvent,
     agents.AgentEvent,
     metrics.MetricEvent,

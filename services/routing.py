@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from events.message import Command
+from services import reservations
 from services.access import subjects
 from services.decider import AnyDecider
 from services.testing import (
@@ -39,6 +40,7 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     metrics.decider,
     personas.decider,
     references.decider,
+    reservations.decider,
     scenarios.decider,
     set_runs.decider,
     trials.decider,

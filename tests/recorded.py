@@ -27,6 +27,7 @@ _STREAMS: Final = {
     "events.testing.trials": ("testing.trial", "trial_id"),
     "events.testing.references": ("testing.references", "target_id"),
     "events.conversation": ("testing.trial", "conversation_id"),
+    "events.reservations": ("reservation", "reservation_id"),
     "events.access.subjects": ("access.subject", "subject_id"),
 }
 

@@ -75,6 +75,8 @@ class SetRunRequested(TestingEvent, frozen=True, kw_only=True):
     """A run of a set began with everything pinned.
 
     `origin` `imported`: its trials were held elsewhere and are recorded here.
+    `reserved` is the reservation that it holds until it ends, as its actor's only
+    unfinished run of the set.
     """
 
     run_id: SetRunId
@@ -83,6 +85,7 @@ class SetRunRequested(TestingEvent, frozen=True, kw_only=True):
     specs: list[Spec]
     seed: int
     external_id: str | None = None
+    reserved: UUID | None = None
 
 
 class TrialCounted(TestingEvent, frozen=True, kw_only=True):

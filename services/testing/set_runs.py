@@ -4,7 +4,7 @@ A trial is judged here by the pinned criteria and written to its own stream in t
 append. The last one completes the run, whatever the order they came in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final, Literal, assert_never, get_args
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from events.conversation import ConversationEnded, ConversationFact
-from events.errors import Refused
+from events.errors import Forbidden, Refused
 from events.ids import SetRunId, SubjectId, TrialId, UnitTestId, UnitTestSetId
 from events.message import Command
 from events.message import Meta as Envelope
@@ -29,6 +29,7 @@ from events.testing.set_runs import (
 )
 from events.testing.trials import TrialFinished, TrialStarted
 from services.decider import Decider
+from services.reservations import ReleaseKey, ReserveKey, Taken
 from services.testing import evaluation
 from services.testing.common import (
     AlreadyExists,
@@ -49,12 +50,15 @@ from services.testing.unit_test_sets import MAX_RUN_COUNT
 
 MAX_ENTRIES: Final = 10_000
 MAX_ARTIFACTS: Final = 100
+PARALLEL_RUNS: Final = "parallel-runs"
 
 
 class StartSetRun(TestingCommand, frozen=True, kw_only=True):
     """Start a run of a set whose trials were held elsewhere, with everything pinned.
 
-    `specs` shows each unit test with the versions that were tested.
+    `specs` shows each unit test with the versions that were tested. An actor has one
+    unfinished run of a set; `allow_parallel` lifts that for this run, and takes the
+    role admin or the scope `parallel-runs`.
     """
 
     run_id: SetRunId
@@ -63,6 +67,7 @@ class StartSetRun(TestingCommand, frozen=True, kw_only=True):
     origin: Literal["imported"] = "imported"
     seed: Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807)] = 0
     external_id: ExternalId | None = None
+    allow_parallel: bool = False
 
 
 class RecordTrial(TestingCommand, frozen=True, kw_only=True):
@@ -104,6 +109,14 @@ class AttachArtifact(TestingCommand, frozen=True, kw_only=True):
 
 
 SetRunCommand = StartSetRun | RecordTrial | CancelSetRun | AttachArtifact
+
+
+class RunUnfinished(Taken):
+    """This actor has an unfinished run of this set."""
+
+
+class NoParallelRuns(Forbidden):
+    """Parallel runs of a set take the role admin or the scope parallel-runs."""
 
 
 class NotInTheRun(Refused):
@@ -177,10 +190,10 @@ def count(state: SetRun, event: TrialCounted) -> SetRun:
     return replace(state, slots=tuple(slots), remaining=state.remaining - 1, **counts)
 
 
-def decide(command: SetRunCommand, state: SetRun, _meta: Envelope) -> list[SetRunEvent]:
+def decide(command: SetRunCommand, state: SetRun, meta: Envelope) -> list[SetRunEvent]:
     """Return what happens: a run starts once, counts its trials, and ends once."""
     if isinstance(command, StartSetRun):
-        return start(command, state)
+        return start(command, state, meta)
     requested = still_there(state.requested, deleted=False, path="$.run_id")
     match command:
         case RecordTrial():
@@ -193,8 +206,14 @@ def decide(command: SetRunCommand, state: SetRun, _meta: Envelope) -> list[SetRu
             assert_never(command)
 
 
-def start(command: StartSetRun, state: SetRun) -> list[SetRunEvent]:
-    """Start a run with its specs."""
+def start(command: StartSetRun, state: SetRun, meta: Envelope) -> list[SetRunEvent]:
+    """Start a run with its specs; asking again, by whomever, reserves nothing new."""
+    if command.allow_parallel and not may_run_parallel(meta):
+        raise NoParallelRuns(path="$.allow_parallel")
+    reservation = reservation_of(command, meta)
+    reserved = reservation.reservation_id if reservation else None
+    if state.requested is not None:
+        reserved = state.requested.reserved
     creation: list[SetRunEvent] = [
         SetRunRequested(
             run_id=command.run_id,
@@ -203,10 +222,35 @@ def start(command: StartSetRun, state: SetRun) -> list[SetRunEvent]:
             specs=specs_of(command.specs),
             seed=command.seed,
             external_id=command.external_id,
+            reserved=reserved,
         )
     ]
     known = (state.requested,) if state.requested else ()
     return created_once(creation, known, deleted=False, path="$.run_id")
+
+
+def may_run_parallel(meta: Envelope) -> bool:
+    """Return whether the actor may have several unfinished runs of a set."""
+    return "admin" in meta.roles or PARALLEL_RUNS in meta.scopes
+
+
+def reservation_of(command: StartSetRun, meta: Envelope) -> ReserveKey | None:
+    """Return what makes a run its actor's only unfinished one, if it is to be."""
+    if command.allow_parallel:
+        return None
+    return ReserveKey(
+        org_id=meta.org_id,
+        scope="unfinished-run",
+        key=(meta.actor, str(command.set_id)),
+        holder=holder(command.run_id),
+        path="$.set_id",
+        refusal=RunUnfinished,
+    )
+
+
+def holder(run_id: SetRunId) -> str:
+    """Return how a run is named where it holds on to something."""
+    return f"set_run:{run_id}"
 
 
 def record(
@@ -303,25 +347,45 @@ def attach(command: AttachArtifact, state: SetRun) -> list[SetRunEvent]:
     return [artifact]
 
 
-def also(command: SetRunCommand, state: SetRun, _meta: Envelope) -> Sequence[Command]:
+def also(command: SetRunCommand, state: SetRun, meta: Envelope) -> Sequence[Command]:
     """Ask for the trial's own stream, and hold on to the set while the run goes on."""
-    by = f"set_run:{command.run_id}"
     requested = state.requested
     match command:
         case StartSetRun(set_id=set_id):
-            kept = AddReference(
-                target_id=set_id, kind="unit_test_set", by=by, path="$.set_id"
-            )
-            return [kept, *confirmations(set_id, specs_of(command.specs))]
+            return [
+                *held(command, meta),
+                *confirmations(set_id, specs_of(command.specs)),
+            ]
         case RecordTrial() if requested:
             written = trial_of(command, requested, state.places[command.unit_test_id])
             if state.remaining > 1:
                 return [written]
-            return [written, DropReference(target_id=requested.set_id, by=by)]
+            return [written, *let_go(requested)]
         case CancelSetRun() if requested:
-            return [DropReference(target_id=requested.set_id, by=by)]
+            return list(let_go(requested))
         case _:
             return []
+
+
+def held(command: StartSetRun, meta: Envelope) -> Iterator[Command]:
+    """Yield what a run holds on to from its start."""
+    yield AddReference(
+        target_id=command.set_id,
+        kind="unit_test_set",
+        by=holder(command.run_id),
+        path="$.set_id",
+    )
+    reservation = reservation_of(command, meta)
+    if reservation is not None:
+        yield reservation
+
+
+def let_go(requested: SetRunRequested) -> Iterator[Command]:
+    """Yield what a run lets go of at its end, whoever ends it."""
+    by = holder(requested.run_id)
+    yield DropReference(target_id=requested.set_id, by=by)
+    if requested.reserved is not None:
+        yield ReleaseKey(reservation_id=requested.reserved, holder=by)
 
 
 def trial_of(

@@ -14,7 +14,15 @@ from events.conversation import (
     ToolReturned,
 )
 from events.errors import Failure, Missing
-from events.ids import MetricId, SubjectId, TrialId, UnitTestId
+from events.ids import (
+    MetricId,
+    SetRunId,
+    SubjectId,
+    TrialId,
+    UnitTestId,
+    UnitTestSetId,
+)
+from events.reservations import KeyReleased, KeyReserved
 from events.testing import set_runs as facts
 from events.testing.references import ReferenceAdded, ReferenceDropped
 from events.testing.set_runs import (
@@ -44,9 +52,12 @@ from services.testing.set_runs import (
     AlreadyCounted,
     AttachArtifact,
     CancelSetRun,
+    NoParallelRuns,
     NoSuchIndex,
     NotInTheRun,
+    RecordTrial,
     RunEnded,
+    RunUnfinished,
     TooManyArtifacts,
 )
 from services.testing.specs import (
@@ -58,7 +69,7 @@ from services.testing.specs import (
 from services.testing.trials import Message, ToolCall, ToolResult, TrialIdTaken
 from services.testing.unit_test_sets import DeleteUnitTestSet, NotInTheSet
 from services.testing.unit_tests import OtherUnitTest
-from tests.given import World, given
+from tests.given import World, given, meta_of
 from tests.services.testing.examples import (
     DESK_WITH_SET,
     METRIC,
@@ -70,6 +81,7 @@ from tests.services.testing.examples import (
     TEST,
     a_criterion,
     a_run,
+    a_set,
     a_spec,
     a_trial,
     trial_id,
@@ -79,6 +91,8 @@ from tests.services.testing.examples import (
 BY = f"set_run:{RUN}"
 SUBJECT = SubjectId(UUID(int=21))
 THREE_TRIALS = a_run(a_spec(TEST, run_count=2), a_spec(OTHER_TEST))
+RESERVED = UUID("e3723339-de18-5430-9fbb-de9bd626d664")
+OTHER_RUN = replace(THREE_TRIALS, run_id=SetRunId(UUID(int=9)))
 CANCELLATION = CancelSetRun(run_id=RUN, reason="Wrong file")
 REPORT = AttachArtifact(
     run_id=RUN,
@@ -123,8 +137,10 @@ def test_a_run_starts_with_everything_pinned_and_holds_its_set() -> None:
                 origin="imported",
                 specs=[as_fact(spec, facts.Spec) for spec in THREE_TRIALS.specs],
                 seed=7,
+                reserved=RESERVED,
             ),
             ReferenceAdded(target_id=SET, by=BY),
+            KeyReserved(reservation_id=RESERVED, scope="unfinished-run", holder=BY),
         )
     )
     world.when(THREE_TRIALS).then()
@@ -134,6 +150,88 @@ def test_another_run_with_the_id_is_refused() -> None:
     other = replace(THREE_TRIALS, seed=8)
     given(*DESK_WITH_SET, THREE_TRIALS).when(other).then_refused(
         AlreadyExists, path="$.run_id"
+    )
+
+
+def test_an_actor_has_one_unfinished_run_of_a_set() -> None:
+    given(*DESK_WITH_SET, THREE_TRIALS).when(OTHER_RUN).then_refused(
+        RunUnfinished, path="$.set_id", saying=BY
+    )
+
+
+def test_others_run_the_same_set_meanwhile() -> None:
+    world = given(*DESK_WITH_SET, THREE_TRIALS)
+    assert world.when(OTHER_RUN, by="user:bo").failure is None
+
+
+def test_an_actor_runs_another_set_meanwhile() -> None:
+    other_set = UnitTestSetId(UUID(int=17))
+    copied = replace(a_set((TEST, 1)), set_id=other_set)
+    run = replace(OTHER_RUN, set_id=other_set, specs=[a_spec(TEST)])
+    assert given(*DESK_WITH_SET, copied, THREE_TRIALS).when(run).failure is None
+
+
+@pytest.mark.parametrize("last", [a_trial(), CANCELLATION])
+@pytest.mark.parametrize("by", ["user:ada", "service:importer"])
+def test_the_next_run_starts_when_the_last_has_ended_by_whomever(
+    last: RecordTrial | CancelSetRun, by: str
+) -> None:
+    ended = given(*DESK_WITH_SET, a_run(a_spec())).when(last, by=by)
+    ended.then_happens(KeyReleased(reservation_id=RESERVED, holder=BY))
+    assert ended.world.when(OTHER_RUN).failure is None
+
+
+def test_a_run_asked_for_again_by_another_is_already_so() -> None:
+    world = given(*DESK_WITH_SET, THREE_TRIALS)
+    world.when(THREE_TRIALS, by="user:bo").then()
+    world.when(replace(THREE_TRIALS, allow_parallel=True)).then()
+
+
+def test_a_parallel_run_reserves_and_releases_nothing() -> None:
+    parallel = replace(OTHER_RUN, allow_parallel=True, specs=[a_spec()])
+    started = given(*DESK_WITH_SET, THREE_TRIALS).when(parallel)
+    (requested, _) = started.events
+    assert isinstance(requested, SetRunRequested)
+    assert requested.reserved is None
+    trial = replace(a_trial(), run_id=OTHER_RUN.run_id)
+    ended = started.world.when(trial)
+    assert not any(isinstance(event, KeyReleased) for event in ended.events)
+    ended.world.when(replace(OTHER_RUN, run_id=SetRunId(NOBODY))).then_refused(
+        RunUnfinished
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "scope", "may"),
+    [
+        ("admin", "import", True),
+        ("user", "parallel-runs", True),
+        ("user", "import", False),
+    ],
+)
+def test_parallel_runs_take_a_role_or_a_scope(
+    role: str, scope: str, *, may: bool
+) -> None:
+    parallel = replace(THREE_TRIALS, allow_parallel=True)
+    meta = replace(meta_of(), roles=frozenset({role}), scopes=frozenset({scope}))
+    if may:
+        assert len(set_runs.decide(parallel, set_runs.SetRun(), meta)) == 1
+        return
+    with pytest.raises(NoParallelRuns) as refused:
+        set_runs.decide(parallel, set_runs.SetRun(), meta)
+    assert refused.value.path == "$.allow_parallel"
+
+
+def test_a_run_that_started_before_there_were_reservations_ends_without() -> None:
+    specs = [as_fact(a_spec(), facts.Spec)]
+    started = SetRunRequested(
+        run_id=RUN, set_id=SET, origin="imported", specs=specs, seed=7
+    )
+    world = given(*DESK_WITH_SET, started, ReferenceAdded(target_id=SET, by=BY))
+    world.when(a_run(a_spec())).then()
+    world.when(CANCELLATION).then(
+        SetRunCancelled(run_id=RUN, reason="Wrong file"),
+        ReferenceDropped(target_id=SET, by=BY),
     )
 
 
@@ -290,6 +388,7 @@ def test_the_last_trial_completes_the_run_and_lets_go_of_the_set() -> None:
     world = world.when(a_trial(TEST, 0)).then_happens(
         SetRunCompleted(run_id=RUN, passed=1, failed=0, inconclusive=1, errored=1),
         ReferenceDropped(target_id=SET, by=BY),
+        KeyReleased(reservation_id=RESERVED, holder=BY),
     )
     world.when(a_trial(TEST, 0)).then()
     assert world.when(DeleteUnitTestSet(set_id=SET)).failure is None
@@ -338,6 +437,7 @@ def test_a_cancelled_run_lets_go_of_its_set_and_counts_no_more() -> None:
         .then(
             SetRunCancelled(run_id=RUN, reason="Wrong file"),
             ReferenceDropped(target_id=SET, by=BY),
+            KeyReleased(reservation_id=RESERVED, holder=BY),
         )
     )
     world.when(CANCELLATION).then()
