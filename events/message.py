@@ -14,8 +14,13 @@ class Command(
     kw_only=True,
     tag_field="type",
     forbid_unknown_fields=True,
+    omit_defaults=True,
 ):
-    """A request, in the imperative; the edges refuse fields that it does not have."""
+    """A request, in the imperative; the edges refuse fields that it does not have.
+
+    What is not given is not encoded, so the hash of a command that is sent again after
+    an upgrade does not depend on fields that the upgrade added.
+    """
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=False):

@@ -251,6 +251,13 @@ async def test_an_id_twice_in_a_batch_takes_effect_once(handler: Handler) -> Non
     ] == ["ok", "duplicate", "Mismatch"]
 
 
+async def test_a_field_that_is_not_given_does_not_count_in_the_body() -> None:
+    box = new_id()
+    assert msgspec.json.encode(put("pen", box=box)) == msgspec.json.encode(
+        {"type": "test.Put", "box": box, "thing": "pen"}
+    )
+
+
 class Interrupted(MemoryEventLog):
     """A log in which somebody else writes just before the first bulk append."""
 
