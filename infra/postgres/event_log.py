@@ -514,7 +514,8 @@ async def open_event_log(
             patience=patience,
         )
         stack.push_async_callback(flusher.close)
-        await make_partitions(pool)
+        with reaching_database():
+            await make_partitions(pool)
         for name, work in (
             ("partitions", keep_partitions(pool)),
             ("pruning", keep_pruned(pool)),
