@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 from rich.table import Table as Grid
 
 from events.catalogue import tag
@@ -20,12 +21,15 @@ from infra.commands.shared import (
     run,
     screen,
 )
+from infra.operations.importing import read
 from infra.operations.querying import query
 from infra.wiring import caught_up, core, database, projecting
 from services.decoding import command_decoder, split_json
 from services.handling import Outcome
 from services.routing import COMMANDS
 
+
+COUNTED: Final = Number(gte=0, lt=1 << 63)
 
 events: Final = App(name="events", help="Read the event log.")
 
@@ -42,7 +46,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 def send(
     file: Annotated[
-        str, Parameter(help="A file of commands, or - for standard input.")
+        str,
+        Parameter(
+            help="A file of commands, or - for standard input.",
+            allow_leading_hyphen=True,
+        ),
     ],
     *,
     where: Where = Where(),  # noqa: B008 - frozen
@@ -50,10 +58,9 @@ def send(
 ) -> int:
     """Send commands: one JSON object, an array of them, or one a line."""
     settings = where.settings()
-    content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
 
     async def work() -> int:
-        commands = parse(content)
+        commands = parse(read(sys.stdin.buffer.read() if file == "-" else Path(file)))
         async with (
             database(settings) as urls,
             core(settings, urls, name="send") as parts,
@@ -142,8 +149,12 @@ def sql(
 def list_events(
     *,
     where: Where = Where(),  # noqa: B008 - frozen
-    after: Annotated[int, Parameter(help="Begin after this position.")] = 0,
-    limit: Annotated[int, Parameter(help="At most so many events.")] = 100,
+    after: Annotated[
+        int, Parameter(help="Begin after this position.", validator=COUNTED)
+    ] = 0,
+    limit: Annotated[
+        int, Parameter(help="At most so many events.", validator=COUNTED)
+    ] = 100,
     stream: Annotated[str | None, Parameter(help="Only this stream.")] = None,
 ) -> int:
     """List events in log order."""
@@ -156,6 +167,8 @@ def list_events(
         ):
             if stream is None:
                 found = list(await parts.log.read(after, limit))
+            elif "\0" in stream:
+                raise Malformed("No stream has a NUL in its name.", path="stream")
             else:
                 read = await parts.log.read_stream(stream)
                 found = [each for each in read.events if each.position > after][:limit]

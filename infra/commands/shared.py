@@ -23,7 +23,7 @@ from events.errors import Failure
 from events.message import Meta
 from infra.clock import new_id, now
 from infra.logs import configure_logs
-from infra.settings import Settings, SetupError, load_settings
+from infra.settings import Settings, SettingsError, SetupError, load_settings
 from services.identity import Identity
 
 
@@ -57,10 +57,15 @@ class Where:
     ] = None
 
     def settings(self, **overrides: object) -> Settings:
-        """Return the settings; options win over the environment."""
-        return load_settings(
-            {"data_dir": self.data_dir, "log_level": self.log_level, **overrides}
-        )
+        """Return the settings; options win over the environment.
+
+        Reports what is wrong with them and leaves.
+        """
+        given = {"data_dir": self.data_dir, "log_level": self.log_level, **overrides}
+        try:
+            return load_settings(given)
+        except SettingsError as error:
+            raise SystemExit(_report(self, error, MISCONFIGURED)) from error
 
 
 @Parameter(name="*")

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
+import msgspec
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
+from events.errors import Malformed
 from infra.commands.shared import (
     OK,
     OPERATOR,
@@ -19,6 +22,9 @@ from infra.roles import serve_api, serve_projections
 from infra.settings import Settings, SetupError, printable
 from infra.supervisor import supervise
 from infra.wiring import database, issuer
+
+
+MINUTES: Final = Number(gt=0, lte=366 * 24 * 60)
 
 
 def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
@@ -100,7 +106,9 @@ def token(
         "admin",
     ),
     scope: Annotated[tuple[str, ...], Parameter(help="A scope; repeatable.")] = (),
-    minutes: Annotated[float, Parameter(help="How long it is valid.")] = 60.0,
+    minutes: Annotated[
+        float, Parameter(help="How long it is valid.", validator=MINUTES)
+    ] = 60.0,
 ) -> int:
     """Print a bearer token for an embedded stack, signed by its development key."""
     settings = where.settings()
@@ -110,13 +118,17 @@ def token(
         if development is None:
             message = "tokens come from your identity provider: addresses were given"
             raise SetupError(message)
-        issued = development.issue(
-            subject,
-            org=org,
-            roles=role,
-            scopes=scope,
-            lifetime=timedelta(minutes=minutes),
-        )
+        try:
+            issued = development.issue(
+                subject,
+                org=org,
+                roles=role,
+                scopes=scope,
+                lifetime=timedelta(minutes=minutes),
+            )
+        except msgspec.ValidationError as error:
+            message = f"There is no such bearer: {error}."
+            raise Malformed(message) from error
         answer(where, {"token": issued}, lambda: print(issued))  # noqa: T201 - the answer
         return OK
 

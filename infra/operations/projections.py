@@ -148,8 +148,10 @@ class ProjectionOperations:
         """Return what could not be applied, of one feed or of all.
 
         A feed is a group, or a projection that is being rebuilt. With `waiting` also
-        the events behind those.
+        the events behind those. Raises `Missing` for a feed that there is not.
         """
+        if feed is not None:
+            self._check_feed(feed)
         async with self.pool.acquire() as session:
             return await parking.parked(session, feed, waiting=waiting)
 
@@ -158,8 +160,10 @@ class ProjectionOperations:
     ) -> list[Retried]:
         """Apply a key's parked events (those of every key unless told) in order.
 
-        Raises `Missing` where nothing is parked under the key.
+        Raises `Missing` where nothing is parked under the key, or there is no such
+        feed.
         """
+        self._check_feed(feed)
         if key is not None:
             return [await self._retry(Feed(feed, build), key, None)]
         async with self.pool.acquire() as session:
@@ -190,6 +194,10 @@ class ProjectionOperations:
                 feeder = group_feeder(self._group(feed.projection))
             left = await feeder.retry(session, self.source, key, skip)
         return Retried(feed=feed.projection, build=feed.build, key=key, left=list(left))
+
+    def _check_feed(self, feed: str) -> None:
+        if feed not in self.groups:
+            self._one(feed)
 
     def _rebuilding(self, group: Group, projection: Projection) -> Rebuilding:
         return Rebuilding(

@@ -1,0 +1,178 @@
+"""The command line as people meet it: a process, its answer, its exit code."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+import psutil
+
+from infra.embedded import running_stack
+
+
+COMMAND: Final = (sys.executable, "-m", "infra.cli")
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - JSON
+        """Return the one JSON object of standard output."""
+        assert self.out.endswith(b"}\n"), self
+        return msgspec.json.decode(self.out)
+
+    @property
+    def problem(self) -> tuple[str, str | None]:
+        """Return the kind of a problem, and the path where it is."""
+        assert self.code != 0, self
+        assert "Traceback" not in self.err
+        return self.json["problem"], self.json.get("path")
+
+
+async def rehearsal(
+    *words: object,
+    content: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+) -> Answer:
+    """Run a command to its end, with some content on standard input."""
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        *map(str, words),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(environment or {}),
+    )
+    async with asyncio.timeout(120):
+        out, err = await process.communicate(content)
+    assert process.returncode is not None
+    return Answer(code=process.returncode, out=out, err=err.decode())
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Yield a folder that the server's user may enter, gone after."""
+    path = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+class Up:
+    """A stack that `rehearsal up` runs on a data directory."""
+
+    def __init__(self, data_dir: Path, process: asyncio.subprocess.Process) -> None:
+        self.data_dir = data_dir
+        self.process = process
+        self.said: list[dict[str, Any]] = []
+        self._ready = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen())
+
+    @property
+    def url(self) -> str:
+        (port,) = [line["port"] for line in self.said if line["event"] == "api_started"]
+        return f"http://127.0.0.1:{port}"
+
+    async def ready(self) -> None:
+        """Return once every role has started."""
+        waiting = asyncio.create_task(self._ready.wait())
+        done, _ = await asyncio.wait(
+            (waiting, self._listening),
+            timeout=START_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        assert waiting in done, self.said
+
+    def family(self) -> Sequence[psutil.Process]:
+        """Return the process and all that it started."""
+        leader = psutil.Process(self.process.pid)
+        return [leader, *leader.children(recursive=True)]
+
+    async def end(self, number: signal.Signals) -> int:
+        """Send a signal, and return the exit code once no process is left."""
+        family = self.family()
+        began = time.monotonic()
+        self.process.send_signal(number)
+        async with asyncio.timeout(STOP_SECONDS):
+            code = await self.process.wait()
+            while any(map(_lives, family)):  # noqa: ASYNC110 - not our children
+                await asyncio.sleep(0.02)
+        await self._listening
+        assert time.monotonic() - began < STOP_SECONDS
+        return code
+
+    async def as_superuser(self, statement: str) -> None:
+        """Do what only a superuser of the database may do."""
+        addresses = running_stack(self.data_dir)
+        assert addresses is not None
+        connection = await asyncpg.connect(addresses.superuser)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    async def _listen(self) -> None:
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            self.said.append(msgspec.json.decode(line))
+            events = {each["event"] for each in self.said}
+            if {"api_started", "projections_started"} <= events:
+                self._ready.set()
+
+
+@asynccontextmanager
+async def started(data_dir: Path) -> AsyncIterator[Up]:
+    """Yield a stack that is up; whatever the test left of it is killed."""
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "up", "--data-dir", str(data_dir)),
+        *("--http-port", "0", "--admin-port", "0"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment({}),
+    )
+    up = Up(data_dir, process)
+    try:
+        await up.ready()
+        yield up
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    machine = {
+        name: value
+        for name, value in os.environ.items()  # noqa: TID251 - a process needs the machine's
+        if not name.startswith("REHEARSAL_")
+    }
+    # Compiled once, the modules are imported by every process of these tests.
+    return {**machine, "PYTHONDONTWRITEBYTECODE": "", **more}
