@@ -34,34 +34,56 @@ class Change:
 
     If it is: `sets` are assigned and `amounts` added. If not, and unless `created` is
     None, it is made with the values of `created` and the defaults of other columns.
+    A row that is only added to, as most are, has its `created` made when it is asked
+    for.
     """
 
-    __slots__ = ("amounts", "created", "sets")
+    __slots__ = ("_created", "_defaults", "amounts", "sets")
 
     def __init__(self) -> None:
         self.sets: dict[str, Value] = {}
         self.amounts: dict[str, int] = {}
-        self.created: dict[str, Value] | None = None
+        self._created: dict[str, Value] | None = None
+        self._defaults: Mapping[str, int] | None = None
+
+    @property
+    def created(self) -> dict[str, Value] | None:
+        """Return the values with which the row is made if it is not there."""
+        defaults = self._defaults
+        if self._created is None and defaults is not None:
+            return {
+                name: defaults.get(name, 0) + amount
+                for name, amount in self.amounts.items()
+            }
+        return self._created
 
     def patch(self, values: Mapping[str, Value]) -> None:
         """Set columns, if the row is there by now."""
+        created = self.created
         if self.amounts:
             for name in values:
                 self.amounts.pop(name, None)
         self.sets.update(values)
-        if self.created is not None:
-            self.created.update(values)
+        if created is not None:
+            created.update(values)
+            self._created = created
 
     def add(self, amounts: Mapping[str, int], defaults: Mapping[str, int]) -> None:
         """Add to columns, making the row if it is missing."""
-        created = self.created
+        own = self.amounts
+        if not self.sets and self._created is None:
+            self._defaults = defaults
+            for name, amount in amounts.items():
+                own[name] = own.get(name, 0) + amount
+            return
+        created = self._created
         if created is None:
-            created = self.created = {}
+            created = self._created = {}
         for name, amount in amounts.items():
             if name in self.sets:
                 self.sets[name] = plus(self.sets[name], amount)
             else:
-                self.amounts[name] = self.amounts.get(name, 0) + amount
+                own[name] = own.get(name, 0) + amount
             if name in created:
                 created[name] = plus(created[name], amount)
             else:

@@ -104,7 +104,7 @@ class Handler:
         while True:
             taken = await self._locks.acquire(contended)
             try:
-                decision = await self._decide_surely(command, meta)
+                decision = await self._decide_surely(command, meta, first)
                 verdict = await self._log.append(
                     Append(meta=meta, body_hash=body_hash, writes=decision.writes())
                 )
@@ -146,25 +146,32 @@ class Handler:
         events = [recorded.event for recorded in stream.events]
         return stream.events[-1].version, fold(decider, decider.initial, events)
 
-    async def _decide_surely(self, command: Command, meta: Meta) -> Decision:
+    async def _decide_surely(
+        self, command: Command, meta: Meta, first: str
+    ) -> Decision:
         """Decide, and before a refusal that rests on memory decide on fresh state."""
         decision = Decision()
         try:
-            await self._decide(decision, command, meta, self._cache.get)
+            await self._decide(decision, command, meta, first, self._cache.get)
         except Failure:
             if not decision.remembered:
                 raise
             decision = Decision()
-            await self._decide(decision, command, meta, _nothing)
+            await self._decide(decision, command, meta, first, _nothing)
         return decision
 
     async def _decide(
-        self, decision: Decision, command: Command, meta: Meta, known: Known
+        self,
+        decision: Decision,
+        command: Command,
+        meta: Meta,
+        first: str,
+        known: Known,
     ) -> None:
         asked = [command]
         for request in asked:
             decider = self._deciders[type(request)]
-            stream_id = decider.stream(request)
+            stream_id = first if request is command else decider.stream(request)
             loaded = decision.states.get(stream_id)
             if loaded is None:
                 loaded = known(stream_id)
@@ -228,10 +235,32 @@ class Handler:
                     answers[place] = self._answer(requests[place], verdict)
                 except Failure as failure:
                     lost = failure
-            if lost is None:
+            if lost is None and not await self._done_meanwhile(
+                requests, hashes, answers
+            ):
                 return repeat_answers(requests, answers)
             if monotonic() > give_up_at:
-                raise lost
+                raise lost or Conflict
+
+    async def _done_meanwhile(
+        self,
+        requests: Sequence[Request],
+        hashes: Sequence[bytes],
+        answers: Sequence[Outcome | Failure | None],
+    ) -> bool:
+        """Say whether a command that failed was accepted since from elsewhere."""
+        failed = [
+            (requests[place][1].command_id, hashes[place])
+            for place, given in enumerate(answers)
+            if isinstance(given, Failure)
+        ]
+        if not failed:
+            return False
+        found = await self._log.outcomes(requests[0][1].org_id, failed)
+        return any(
+            verdict is not None and verdict.status is Status.DUPLICATE
+            for verdict in found
+        )
 
     async def _decide_chunk(
         self, requests: Sequence[Request], hashes: Sequence[bytes]
@@ -267,7 +296,8 @@ class Handler:
                 if earlier != place:
                     continue
                 decision = Decision()
-                await self._decide(decision, command, meta, overlay.get)
+                first = self._deciders[type(command)].stream(command)
+                await self._decide(decision, command, meta, first, overlay.get)
             except Failure as failure:
                 answers[place] = failure
                 continue

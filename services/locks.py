@@ -1,34 +1,30 @@
 """Locks by stream name, so that commands on one stream decide one after another.
 
 They save conflicts inside one process; between processes the log decides. Every user
-takes the locks it needs in one sorted pass, so no two can wait for each other.
+takes the locks it needs in one sorted pass, so no two can wait for each other. A lock
+that nobody waits for is an entry in a table and nothing more, because nearly all are.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Iterable
 
 
 class StreamLocks:
-    """A lock for each stream in use."""
+    """A lock for each stream in use, handed over in the order of asking."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._users: dict[str, int] = {}
+        self._turns: dict[str, deque[asyncio.Future[None]] | None] = {}
 
     async def acquire(self, streams: Iterable[str]) -> list[str]:
         """Take the locks of streams and return them in order, to be released."""
         taken: list[str] = []
         try:
             for stream_id in sorted(streams):
-                lock = self._locks.get(stream_id)
-                if lock is None:
-                    lock = self._locks[stream_id] = asyncio.Lock()
-                self._users[stream_id] = self._users.get(stream_id, 0) + 1
-                try:
-                    await lock.acquire()
-                except BaseException:
-                    self._leave(stream_id)
-                    raise
+                if stream_id in self._turns:
+                    await self._wait(stream_id)
+                else:
+                    self._turns[stream_id] = None
                 taken.append(stream_id)
         except BaseException:
             self.release(taken)
@@ -36,15 +32,27 @@ class StreamLocks:
         return taken
 
     def release(self, taken: Iterable[str]) -> None:
-        """Give locks back."""
+        """Give locks back, each to whoever has waited for it longest."""
         for stream_id in taken:
-            self._locks[stream_id].release()
-            self._leave(stream_id)
+            turns = self._turns[stream_id]
+            while turns:
+                turn = turns.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    break
+            else:
+                del self._turns[stream_id]
 
-    def _leave(self, stream_id: str) -> None:
-        users = self._users[stream_id] - 1
-        if users:
-            self._users[stream_id] = users
-        else:
-            del self._users[stream_id]
-            del self._locks[stream_id]
+    async def _wait(self, stream_id: str) -> None:
+        turns = self._turns[stream_id]
+        if turns is None:
+            turns = self._turns[stream_id] = deque()
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turns.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if not turn.cancelled():
+                # The lock was handed over before whoever waited was cancelled.
+                self.release([stream_id])
+            raise

@@ -46,10 +46,12 @@ class StateCache:
 
     def put(self, stream_id: str, loaded: Loaded) -> None:
         """Remember a stream, and forget the one unused for longest if need be."""
-        self._states[stream_id] = loaded
-        self._states.move_to_end(stream_id)
-        if len(self._states) > self._size:
-            self._states.popitem(last=False)
+        states = self._states
+        if stream_id in states:
+            states.move_to_end(stream_id)
+        states[stream_id] = loaded
+        if len(states) > self._size:
+            states.popitem(last=False)
 
     def forget(self, stream_id: str) -> None:
         """Forget a stream."""

@@ -2,12 +2,16 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from datetime import timedelta
 from uuid import RFC_4122, UUID
 
 import pytest
 
 from infra.clock import MonotonicIds, derived_id, new_id, now
+
+
+LOW_BITS = (1 << 62) - 1
 
 
 def test_now_is_in_utc() -> None:
@@ -40,6 +44,15 @@ def test_ids_of_several_threads_differ() -> None:
     with ThreadPoolExecutor(4) as threads:
         batches = threads.map(lambda _: [ids() for _ in range(2000)], range(4))
     assert len({one for batch in batches for one in batch}) == 8000
+
+
+def test_ids_of_a_process_that_forks_off_differ() -> None:
+    ids = MonotonicIds()
+    ids()
+    child = copy(ids)
+    child.forget()
+    made = {each().int & LOW_BITS for each in (ids, child) for _ in range(500)}
+    assert len(made) == 1000
 
 
 def test_a_derived_id_is_the_same_every_time() -> None:
