@@ -188,7 +188,7 @@ def _converted(
         value = [part for part in value.split(",") if part]
     try:
         return {name: msgspec.convert(value, field.type, strict=False, dec_hook=_path)}
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
         shown = f" (got {value!r})" if not name.endswith("_url") else ""
         problems.append(f"{source}: {error}{shown}")
         return {}

@@ -28,6 +28,7 @@ MAX_DEPTH: Final = 64
 
 _LEAST_INTEGER: Final = -(1 << 63)
 _GREATEST_INTEGER: Final = (1 << 63) - 1
+_LONGEST_INTEGER: Final = 20
 
 _STRUCTURE: Final = bytes.maketrans(b"{}", b"[]")
 _TEXT: Final = bytes(byte for byte in range(256) if byte not in b'{}[]"\\')
@@ -159,7 +160,7 @@ def _malformed(error: msgspec.ValidationError) -> Malformed:
 def _unreadable(raw: bytes, error: Exception) -> Malformed:
     """Return a failure for what is not JSON, with a path where the rest can be read."""
     try:
-        value = json.loads(raw.decode(errors="surrogateescape"))
+        value = _loaded(raw)
     except (ValueError, RecursionError):
         return Malformed(f"The body is not JSON: {error}.")
     for path, leaf in _leaves(value, "$"):
@@ -169,11 +170,27 @@ def _unreadable(raw: bytes, error: Exception) -> Malformed:
 
 
 def _refuse_unstorable(raw: bytes) -> None:
-    for path, leaf in _leaves(msgspec.json.decode(raw), "$"):
+    try:
+        value = _loaded(raw)
+    except (ValueError, RecursionError) as error:
+        # What a type passes over unread need not even be JSON.
+        message = f"The body is not JSON: {error}."
+        raise Malformed(message) from error
+    for path, leaf in _leaves(value, "$"):
         if isinstance(leaf, str) and "\0" in leaf:
             raise Malformed("This text holds a NUL character.", path=path)
         if isinstance(leaf, int) and not _LEAST_INTEGER <= leaf <= _GREATEST_INTEGER:
             raise Malformed("This integer does not fit into 64 bits.", path=path)
+
+
+def _loaded(raw: bytes) -> object:
+    """Return what JSON holds, whatever its type: numbers and text of any kind."""
+    return json.loads(raw.decode(errors="surrogateescape"), parse_int=_integer)
+
+
+def _integer(digits: str) -> int:
+    """Return an integer, or one beyond 64 bits for all that are far beyond."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else 1 << 64
 
 
 def _leaves(value: object, path: str) -> Iterator[tuple[str, object]]:

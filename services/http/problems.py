@@ -204,7 +204,7 @@ def document(
     )
 
 
-def response(failure: Failure, *, instance: str) -> web.Response:
+def response(failure: Failure, *, instance: str | None = None) -> web.Response:
     """Return the answer to a request that failed."""
     found = document(failure, instance=instance)
     headers = {"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"}

@@ -137,6 +137,10 @@ class Tables:
         if asked is None:
             return
         position = asking.integer(asked, "query.min_position")
+        head = await self._log.head()
+        if position > head.position:
+            message = f"The log is only at position {head.position}."
+            raise Malformed(message, path="query.min_position")
         with translating():
             reached = await self._caught_up(
                 table.schema, position, self._limits.wait_seconds

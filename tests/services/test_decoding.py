@@ -126,6 +126,20 @@ def test_brackets_in_text_and_side_by_side_are_not_deep() -> None:
     assert command == Make(name=name, parts=[Part()] * 1_000)
 
 
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    count: int = 0
+    rest: msgspec.Raw = msgspec.Raw(b"null")
+
+
+@pytest.mark.parametrize(
+    "rest", [b"9" * 5_000, b"1" + b"0" * 30, b'["\\u0000", 1e400]', b"123" * 20_000]
+)
+def test_what_is_kept_unread_is_checked_too(rest: bytes) -> None:
+    with pytest.raises(Malformed) as caught:
+        decode_json(b'{"rest":%b}' % rest, Holder)
+    assert (caught.value.path or "").startswith("$.rest")
+
+
 def test_a_long_body_is_too_large() -> None:
     with pytest.raises(TooLarge):
         decode_json(b" " * 11 + b"1", int, limit=11)

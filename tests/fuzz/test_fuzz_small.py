@@ -1,0 +1,31 @@
+"""A little of every campaign; `make fuzz` sends much more."""
+
+from pathlib import Path
+
+from tests.chaos.findings import Findings
+from tests.fuzz import decoders
+from tests.fuzz.campaign import Options, exercise
+from tests.fuzz.counting import Counts
+from tests.fuzz.stack import stack_on
+from tests.postgres_ladder import Database
+
+
+SMALL = Options(
+    requests=400, examples=3, processes=0, tables=2, operations="^/v1/events"
+)
+
+
+async def test_bad_input_is_refused_and_leaves_nothing(
+    database: Database, tmp_path: Path
+) -> None:
+    findings = Findings()
+    async with stack_on(database, tmp_path, findings) as stack:
+        await exercise(stack, SMALL, {})
+    assert not findings.violations
+    assert stack.counts.cases.total() > 1_000
+
+
+def test_decoders_let_nothing_but_refusals_escape() -> None:
+    findings, counts = Findings(), Counts()
+    decoders.campaign(findings, counts, examples=50, start=1)
+    assert not findings.violations
