@@ -62,6 +62,7 @@ log = structlog.get_logger()
 
 async def serve_api(settings: Settings, urls: Urls) -> None:
     """Answer HTTP until told to stop, then let requests in hand finish."""
+    spare_collector()
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
         parts = await stack.enter_async_context(core(settings, urls, name="api"))

@@ -196,8 +196,10 @@ class ProjectionOperations:
         return Retried(feed=feed.projection, build=feed.build, key=key, left=list(left))
 
     def _check_feed(self, feed: str) -> None:
-        if feed not in self.groups:
-            self._one(feed)
+        names = {projection.name for _, projection in self._chosen(())}
+        if feed not in self.groups and feed not in names:
+            message = f"There is no group {feed!r}, and no projection of that name."
+            raise Missing(message)
 
     def _rebuilding(self, group: Group, projection: Projection) -> Rebuilding:
         return Rebuilding(
