@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from events.log import ANY, PRESENT, Append, Status, Verdict, Write
 from events.message import Meta
+from services.ports import Fences
 
 
 ACCEPTED: Final = frozenset({Status.OK, Status.DUPLICATE})
@@ -60,8 +61,10 @@ class Draft:
         outcomes: Mapping[tuple[str, UUID], Outcome],
         *,
         head: int,
+        fences: Fences | None = None,
     ) -> None:
         self._head = head
+        self._fences = fences
         self.facts: list[Fact] = []
         self.places: dict[str, Place] = {}
         self.outcomes: dict[tuple[str, UUID], Outcome] = {}
@@ -78,6 +81,9 @@ class Draft:
         known = answer(self._all_outcomes.get(key), entry.body_hash)
         if known is not None:
             return known
+        fence = entry.meta.fence
+        if fence is not None and self._fences is not None and self._fences(fence):
+            return Verdict(status=Status.FENCED)
         for write in entry.writes:
             obstacle = self._obstacle(write, entry.meta.org_id)
             if obstacle is not None:

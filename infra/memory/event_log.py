@@ -32,7 +32,7 @@ from infra.memory.draft import (
 )
 from infra.memory.rows import Row, stored
 from infra.vault import Vault, is_personal
-from services.ports import Clock, Ids
+from services.ports import Clock, Fences, Ids
 
 
 GENESIS: Final = bytes(32)
@@ -62,10 +62,18 @@ class MemoryBlobs:
 class MemoryEventLog:
     """An `EventLog` that lives and ends with the process."""
 
-    def __init__(self, *, clock: Clock, ids: Ids, vault: Vault | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        ids: Ids,
+        vault: Vault | None = None,
+        fences: Fences | None = None,
+    ) -> None:
         self._clock = clock
         self._ids = ids
         self._vault = vault
+        self._fences = fences
         self._rows: list[Row] = []
         self._chain = GENESIS
         self._places: dict[str, Place] = {}
@@ -136,7 +144,12 @@ class MemoryEventLog:
     async def _append(self, entries: Sequence[Append]) -> list[Verdict]:
         sealed = [await self._seal(entry) for entry in entries]
         await asyncio.sleep(0)  # so that callers interleave, as on any real log
-        draft = Draft(self._places, self._outcomes, head=len(self._rows))
+        draft = Draft(
+            self._places,
+            self._outcomes,
+            head=len(self._rows),
+            fences=self._fences,
+        )
         verdicts = [
             draft.decide(entry, writes)
             for entry, writes in zip(entries, sealed, strict=True)

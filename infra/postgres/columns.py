@@ -12,14 +12,15 @@ from events.log import Append, Status, Verdict
 
 ARGUMENTS: Final = (
     "$1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::uuid[], $6::uuid[], "
-    "$7::text[], $8::text[], $9::timestamptz[], $10::text[], $11::integer[], "
-    "$12::integer[], $13::integer[], $14::text[], $15::smallint[], $16::bigint[], "
-    "$17::integer[], $18::boolean[], $19::integer[], $20::integer[], $21::uuid[], "
-    "$22::text[], $23::uuid[]"
+    "$7::text[], $8::text[], $9::timestamptz[], $10::text[], $11::uuid[], "
+    "$12::bigint[], $13::integer[], $14::integer[], $15::integer[], $16::text[], "
+    "$17::smallint[], $18::bigint[], $19::integer[], $20::boolean[], $21::integer[], "
+    "$22::integer[], $23::uuid[], $24::text[], $25::uuid[]"
 )
-COMMAND_COLUMNS: Final = 12
+COMMAND_COLUMNS: Final = 14
 WRITE_COLUMNS: Final = 6
 EVENT_COLUMNS: Final = 5
+NO_FENCE: Final = (None, None)
 
 Fact = tuple[UUID, str, UUID | None]
 Arguments = tuple[Sequence[Any] | None, ...]
@@ -79,6 +80,7 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
                 meta.ip,
                 meta.occurred_at,
                 ready.headers,
+                *(meta.fence or NO_FENCE),
                 first,
                 count,
             )

@@ -75,10 +75,11 @@ async def test_a_revision_that_fails_leaves_nothing_behind(
     broken.write_text("CREATE TABLE keys.half (); SELECT 1 / 0")
     with pytest.raises(MigrationError, match=r"99_broken\.sql: division by zero"):
         await migrate(empty.owner)
-    assert await pending(empty.owner) == ["0003_keys"]
+    late = [path.name for path in revisions()][2:]
+    assert await pending(empty.owner) == late
     assert await _value(empty.owner, "SELECT to_regnamespace('keys')") is None
     broken.unlink()
-    assert await migrate(empty.owner) == ["0003_keys"]
+    assert await migrate(empty.owner) == late
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(database: Database) -> None:

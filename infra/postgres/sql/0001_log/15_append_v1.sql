@@ -1,8 +1,9 @@
 -- Appends the events of many commands, each for itself, and returns a verdict for each:
--- ok, duplicate, mismatch, conflict or closed. A loser does not harm its neighbours.
+-- ok, duplicate, mismatch, fenced, conflict or closed. A loser does not harm its neighbours.
 --
--- Arrays with one element per command: command_ids .. headers, first_writes (the place
--- of the command's first write, 0 for none) and event_counts. Per write, in the order
+-- Arrays with one element per command: command_ids .. headers, work_ids and fences (of
+-- the lease whose result it is), first_writes (the place of the command's first write,
+-- 0 for none) and event_counts. Per write, in the order
 -- of commands: write_*, where write_expected is -1 for any version, 0 for no stream, -2
 -- for some version, or the exact version. Per event, in the order of writes: event_*,
 -- where event_ordinals counts from 1 in each write. Places count from 1. An array of
@@ -21,6 +22,8 @@ CREATE FUNCTION es.append_v1(
     ips             text[],
     occurred_ats    timestamptz[],
     headers         text[],
+    work_ids        uuid[],
+    fences          bigint[],
     first_writes    integer[],
     event_counts    integer[],
     write_commands  integer[],
@@ -60,6 +63,7 @@ DECLARE
     head      CONSTANT es.flushes := es.take_head();
     tail      es.flushes;
     proof     text;
+    fenced    boolean[];
     repeated  boolean;
     troubled  boolean;
     versions  bigint[];
@@ -70,6 +74,10 @@ DECLARE
     statuses  text[];
     obstacles integer[];
 BEGIN
+    IF work_ids IS NOT NULL THEN
+        fenced := es.fenced(work_ids, fences);
+    END IF;
+
     SELECT count(*) > 0
       INTO repeated
       FROM unnest(command_ids, org_ids) AS asked (command_id, org_id)
@@ -115,11 +123,12 @@ BEGIN
       ) AS met;
 
     befores := versions;
-    IF repeated OR troubled THEN
+    IF repeated OR troubled OR coalesce(true = ANY (fenced), false) THEN
         SELECT array_agg(
                    CASE
                        WHEN known.body_hash = asked.body_hash THEN 'duplicate'
                        WHEN known.body_hash IS NOT NULL THEN 'mismatch'
+                       WHEN fenced[asked.command] THEN 'fenced'
                    END
                    ORDER BY asked.command
                )
@@ -257,13 +266,13 @@ $$;
 
 REVOKE ALL ON FUNCTION es.append_v1(
     uuid[], text[], bytea[], text[], uuid[], uuid[], text[], text[], timestamptz[],
-    text[], integer[], integer[], integer[], text[], smallint[], bigint[], integer[],
-    boolean[], integer[], integer[], uuid[], text[], uuid[]
+    text[], uuid[], bigint[], integer[], integer[], integer[], text[], smallint[],
+    bigint[], integer[], boolean[], integer[], integer[], uuid[], text[], uuid[]
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION es.append_v1(
     uuid[], text[], bytea[], text[], uuid[], uuid[], text[], text[], timestamptz[],
-    text[], integer[], integer[], integer[], text[], smallint[], bigint[], integer[],
-    boolean[], integer[], integer[], uuid[], text[], uuid[]
+    text[], uuid[], bigint[], integer[], integer[], integer[], text[], smallint[],
+    bigint[], integer[], boolean[], integer[], integer[], uuid[], text[], uuid[]
 )
     TO rehearsal_app, rehearsal_projector;

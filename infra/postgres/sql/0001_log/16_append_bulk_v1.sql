@@ -13,6 +13,8 @@ CREATE FUNCTION es.append_bulk_v1(
     ips             text[],
     occurred_ats    timestamptz[],
     headers         text[],
+    work_ids        uuid[],
+    fences          bigint[],
     first_writes    integer[],
     event_counts    integer[],
     write_commands  integer[],
@@ -51,6 +53,7 @@ DECLARE
     head      CONSTANT es.flushes := es.take_head();
     tail      es.flushes := head;
     proof     text;
+    fenced    boolean[];
     answers   text[];
     versions  bigint[];
     refusals  text[];
@@ -62,9 +65,14 @@ DECLARE
     statuses  text[];
     obstacles integer[];
 BEGIN
+    IF work_ids IS NOT NULL THEN
+        fenced := es.fenced(work_ids, fences);
+    END IF;
+
     SELECT array_agg(
                CASE
-                   WHEN asked.first_hash IS NULL THEN NULL
+                   WHEN asked.first_hash IS NULL THEN
+                       CASE WHEN fenced[asked.command] THEN 'fenced' END
                    WHEN asked.first_hash = asked.body_hash THEN 'duplicate'
                    ELSE 'mismatch'
                END
@@ -257,13 +265,13 @@ $$;
 
 REVOKE ALL ON FUNCTION es.append_bulk_v1(
     uuid[], text[], bytea[], text[], uuid[], uuid[], text[], text[], timestamptz[],
-    text[], integer[], integer[], integer[], text[], smallint[], bigint[], integer[],
-    boolean[], integer[], integer[], uuid[], text[], uuid[]
+    text[], uuid[], bigint[], integer[], integer[], integer[], text[], smallint[],
+    bigint[], integer[], boolean[], integer[], integer[], uuid[], text[], uuid[]
 ) FROM PUBLIC;
 
 GRANT EXECUTE ON FUNCTION es.append_bulk_v1(
     uuid[], text[], bytea[], text[], uuid[], uuid[], text[], text[], timestamptz[],
-    text[], integer[], integer[], integer[], text[], smallint[], bigint[], integer[],
-    boolean[], integer[], integer[], uuid[], text[], uuid[]
+    text[], uuid[], bigint[], integer[], integer[], integer[], text[], smallint[],
+    bigint[], integer[], boolean[], integer[], integer[], uuid[], text[], uuid[]
 )
     TO rehearsal_app, rehearsal_projector;
