@@ -1,0 +1,313 @@
+"""One connection to the broker, made again for ever when it breaks.
+
+The library's own recovery restores channels and consumers piece by piece, and each
+piece can fail alone. Here nothing is restored: a broken connection is dropped whole,
+and whoever used it opens what it needs on the next one. Every wait on the broker ends,
+and whatever the library raises while the broker is away comes out as `Unavailable`.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import (
+    CONNECTION_EXCEPTIONS,
+    AuthenticationError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ProbableAuthenticationError,
+)
+from aiormq.exceptions import ChannelAccessRefused
+
+from events.errors import Unavailable
+from infra.rabbit.capabilities import Capabilities, capabilities
+from infra.rabbit.topology import Queue
+from infra.settings import SetupError
+
+
+HEARTBEAT_SECONDS: Final = 20
+CONNECT_SECONDS: Final = 10.0
+CALL_SECONDS: Final = 10.0
+CLOSE_SECONDS: Final = 3.0
+STEADY_SECONDS: Final = 10.0
+SHORTEST: Final = 0.1
+LONGEST: Final = 5.0
+MISCONFIGURED: Final = (AuthenticationError, ProbableAuthenticationError)
+
+_log: Final = structlog.get_logger()
+
+
+class Link:
+    """A connection that is kept: up, or about to be."""
+
+    def __init__(self, url: str, *, name: str, declare: bool = True) -> None:
+        self.name = name
+        self.capabilities: Capabilities | None = None
+        self.closed = False
+        self._url = url
+        self._declare = declare
+        self._connection: AbstractConnection | None = None
+        self._latest: AbstractConnection | None = None
+        self._up = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._declared: set[str] = set()
+        self._declaring = asyncio.Lock()
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect, and keep connecting from then on.
+
+        Raises `SetupError` where the broker refuses us or is not fit for us, and
+        `Unavailable` where it does not answer.
+        """
+        first = await self._connect()
+        self._keeping = asyncio.create_task(
+            self._keep(first), name=f"{self.name} connection"
+        )
+
+    async def close(self) -> None:
+        """Close the connection for good; no later call waits for it."""
+        self.closed = True
+        self._up.set()
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        if self._latest is not None:
+            await _close(self._latest)
+
+    async def connection(self) -> AbstractConnection:
+        """Return the connection once it is up; `Unavailable` once it is closed."""
+        while True:
+            if self.closed:
+                raise Unavailable("the connection to the broker was closed")
+            if self._connection is not None:
+                return self._connection
+            await self._up.wait()
+
+    async def open_channel(self, *, confirms: bool = False) -> AbstractChannel:
+        """Return a new channel, or raise `Unavailable` within `CALL_SECONDS`.
+
+        With confirms a publish raises unless the broker routed and kept the message.
+        """
+        async with answered(CALL_SECONDS):
+            connection = await self.connection()
+        channel = connection.channel(
+            publisher_confirms=confirms, on_return_raises=confirms
+        )
+        async with self.trusted(), answered(CALL_SECONDS):
+            await channel.initialize()
+        return channel
+
+    @asynccontextmanager
+    async def channel(self) -> AsyncIterator[AbstractChannel]:
+        """Yield a channel of one's own."""
+        channel = await self.open_channel()
+        try:
+            yield channel
+        finally:
+            await close_channel(channel)
+
+    @asynccontextmanager
+    async def trusted(self) -> AsyncIterator[None]:
+        """Give the connection up where the broker leaves us long without an answer.
+
+        Its end may be gone without a word, which heartbeats tell only after a minute.
+        """
+        loop = asyncio.get_running_loop()
+        lost, since = self._lost, loop.time()
+        try:
+            yield
+        except Unanswered:
+            long = loop.time() - since >= CALL_SECONDS
+            if long and not await self._blocked():
+                lost.set()
+            raise
+
+    async def _blocked(self) -> bool:
+        try:
+            async with asyncio.timeout(0):
+                await self.unblocked()
+        except TimeoutError:
+            return True
+        return False
+
+    async def unblocked(self) -> None:
+        """Return once the broker takes messages: it blocks us while it is short."""
+        connection = await self.connection()
+        if connection.transport is not None:
+            await connection.transport.ready()
+
+    async def declare(self, queue: Queue) -> None:
+        """Make sure, once per connection, that a queue and all it needs exist.
+
+        Raises `SetupError` where it exists otherwise, or may not be made by us.
+        """
+        async with self._declaring:
+            if queue.name in self._declared:
+                return
+            # A refusal closes the channel, so it is one that nobody else uses.
+            async with self.channel() as channel:
+                for one in (queue.dead, queue):
+                    if one is not None:
+                        await self._declare_one(channel, one)
+            self._declared.add(queue.name)
+
+    def forget(self, queue: Queue) -> None:
+        """Say that a queue seems to be gone, so that it is declared again."""
+        self._declared.discard(queue.name)
+
+    async def _declare_one(self, channel: AbstractChannel, queue: Queue) -> None:
+        passive = not self._declare
+        try:
+            async with self.trusted(), answered(CALL_SECONDS):
+                exchange = await channel.declare_exchange(
+                    queue.exchange.name,
+                    queue.exchange.kind,
+                    durable=True,
+                    passive=passive,
+                )
+                made = await channel.declare_queue(
+                    queue.name,
+                    durable=True,
+                    passive=passive,
+                    arguments=dict(queue.arguments),
+                )
+                if not passive:
+                    for key in queue.keys:
+                        await made.bind(exchange, key)
+        except RefusedError as error:
+            message = (
+                f"the broker does not have {queue.name} as we need it: {error}; "
+                "delete the queue there once it is empty, or define it by hand"
+            )
+            raise SetupError(message) from error
+
+    async def _keep(self, connection: AbstractConnection) -> None:
+        loop = asyncio.get_running_loop()
+        pause = SHORTEST
+        while True:
+            since = loop.time()
+            await self._use(connection)
+            if loop.time() - since > STEADY_SECONDS:
+                pause = SHORTEST
+            pause = await backed_off(pause)
+            connection, pause = await self._again(pause)
+
+    async def _use(self, connection: AbstractConnection) -> None:
+        """Offer a connection to all until it breaks."""
+        if connection.connected.is_set():
+            self._lost = lost = asyncio.Event()
+            connection.close_callbacks.add(lambda *_: lost.set())
+            self._connection = connection
+            self._up.set()
+            try:
+                await lost.wait()
+            finally:
+                self._connection = None
+                self._declared.clear()
+                self._up.clear()
+        _log.warning("broker_lost", link=self.name)
+        await _close(connection)
+
+    async def _again(self, pause: float) -> tuple[AbstractConnection, float]:
+        while True:
+            try:
+                return await self._connect(), pause
+            except (Unavailable, SetupError) as error:
+                _log.warning("broker_away", link=self.name, error=str(error))
+                pause = await backed_off(pause)
+
+    async def _connect(self) -> AbstractConnection:
+        try:
+            async with answered(CONNECT_SECONDS):
+                connection = await aio_pika.connect(
+                    self._url,
+                    heartbeat=HEARTBEAT_SECONDS,
+                    client_properties={"connection_name": self.name},
+                )
+        except RefusedError as error:
+            message = f"the broker refuses us: {error}"
+            raise SetupError(message) from error
+        transport = connection.transport
+        assert transport is not None, "a new connection has a transport"  # noqa: S101 - for the type checker
+        try:
+            found = capabilities(transport.connection.server_properties)
+        except SetupError:
+            await _close(connection)
+            raise
+        self.capabilities = found
+        self._latest = connection
+        _log.info(
+            "broker_connected",
+            link=self.name,
+            version=found.version,
+            guarantees=found.guarantees,
+            cautions=found.cautions,
+        )
+        return connection
+
+
+class Unanswered(Unavailable):
+    """The broker did not answer in time."""
+
+
+class RefusedError(Exception):
+    """The broker understood, and will not."""
+
+
+@asynccontextmanager
+async def answered(seconds: float) -> AsyncIterator[None]:
+    """Raise `Unavailable` where the broker breaks off or does not answer in time.
+
+    A refusal, which waiting does not cure, raises `RefusedError`.
+    """
+    task = asyncio.current_task()
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise Unanswered from error
+    except asyncio.CancelledError as error:
+        # The library also cancels those who wait on a channel that it closes.
+        if task is None or task.cancelling():
+            raise
+        raise Unavailable("the broker broke off") from error
+    except (
+        *MISCONFIGURED,
+        ChannelAccessRefused,
+        ChannelNotFoundEntity,
+        ChannelPreconditionFailed,
+    ) as error:
+        raise RefusedError(_said(error)) from error
+    except CONNECTION_EXCEPTIONS as error:
+        message = f"the broker is away: {_said(error)}"
+        raise Unavailable(message) from error
+
+
+async def backed_off(pause: float) -> float:
+    """Wait about `pause` seconds and return how long to wait the next time."""
+    await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads a crowd
+    return min(2 * pause, LONGEST)
+
+
+async def close_channel(channel: AbstractChannel) -> None:
+    """Close a channel, if there is still something to close."""
+    if not channel.is_closed:
+        with suppress(Unavailable, RefusedError):
+            async with answered(CLOSE_SECONDS):
+                await channel.close()
+
+
+async def _close(connection: AbstractConnection) -> None:
+    with suppress(Unavailable, RefusedError):
+        async with answered(CLOSE_SECONDS):
+            await connection.close()
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__

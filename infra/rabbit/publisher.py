@@ -1,0 +1,169 @@
+"""Publishes messages that the broker confirms, many in flight at a time.
+
+A publish returns when every message is routed to a queue and kept by a majority of its
+replicas. Until then it is sent again, each time under a new message id, for as long as
+the caller was promised; a message may therefore arrive twice, and is never lost.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import DeliveryError, PublishError
+
+from events.errors import Unavailable
+from infra.clock import new_id
+from infra.rabbit.connection import (
+    SHORTEST,
+    Link,
+    RefusedError,
+    answered,
+    backed_off,
+    close_channel,
+)
+from infra.rabbit.topology import Queue
+
+
+IN_FLIGHT: Final = 200
+PATIENCE_SECONDS: Final = 10.0
+HEADER_LENGTH: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A message to publish; without `mandatory` it may be routed to no one."""
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    mandatory: bool = True
+
+
+class Publisher:
+    """Publishes over a link of its own, which the broker may block."""
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        in_flight: int = IN_FLIGHT,
+        seconds: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._link = link
+        self._in_flight = in_flight
+        self._free = asyncio.Semaphore(in_flight)
+        self._seconds = seconds
+        self._channel: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+
+    async def publish(
+        self, messages: Sequence[Outgoing], *, into: Queue | None = None
+    ) -> None:
+        """Return when all are kept, or raise `Unavailable`: then some may be.
+
+        The queue that they go into is made sure of first.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._seconds
+        pending, pause = list(messages), SHORTEST
+        while pending:
+            failure = await self._attempt(pending, until, into)
+            if failure is None:
+                continue
+            if self._link.closed or loop.time() + pause >= until:
+                count = f"{len(pending)} of {len(messages)}"
+                message = f"{count} messages are not confirmed: {failure}"
+                raise Unavailable(message) from failure
+            pause = await backed_off(pause)
+
+    async def close(self) -> None:
+        """Close the channel; the link is its owner's."""
+        if self._channel is not None:
+            await close_channel(self._channel)
+
+    async def _attempt(
+        self, pending: list[Outgoing], until: float, into: Queue | None
+    ) -> Unavailable | None:
+        """Publish what is pending, leave there what failed, and return a failure."""
+        remaining = until - asyncio.get_running_loop().time()
+        try:
+            async with answered(remaining):
+                await self._link.unblocked()
+                if into is not None:
+                    await self._link.declare(into)
+                channel = await self._open_channel()
+        except Unavailable as error:
+            return error
+        left, failed = iter(tuple(pending)), list[Outgoing]()
+        failures: list[Unavailable] = []
+
+        async def send() -> None:
+            for message in left:
+                try:
+                    await self._send(channel, message, until)
+                except Unavailable as error:
+                    failed.append(message)
+                    failures.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(len(pending), self._in_flight)):
+                group.create_task(send())
+        pending[:] = failed
+        if not failures:
+            return None
+        if into is not None and any(isinstance(one, Unroutable) for one in failures):
+            self._link.forget(into)
+        return failures[0]
+
+    async def _send(
+        self, channel: AbstractChannel, message: Outgoing, until: float
+    ) -> None:
+        async with self._free:
+            remaining = until - asyncio.get_running_loop().time()
+            try:
+                async with self._link.trusted(), answered(remaining):
+                    exchange = await channel.get_exchange(
+                        message.exchange, ensure=False
+                    )
+                    try:
+                        await exchange.publish(
+                            _as_sent(message),
+                            message.routing_key,
+                            mandatory=message.mandatory,
+                        )
+                    except PublishError as error:
+                        raise Unroutable from error
+                    except DeliveryError as error:
+                        raise Unavailable("the queue is full") from error
+            except RefusedError as error:
+                raise Unroutable(str(error)) from error
+
+    async def _open_channel(self) -> AbstractChannel:
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                self._channel = await self._link.open_channel(confirms=True)
+            return self._channel
+
+
+class Unroutable(Unavailable):
+    """No queue takes the message."""
+
+
+def _as_sent(message: Outgoing) -> Message:
+    # A return names the attempt by its message id, so two attempts never share one.
+    return Message(
+        message.body,
+        content_type=message.content_type,
+        headers={name: text[:HEADER_LENGTH] for name, text in message.headers.items()},
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        message_id=str(new_id()),
+        delivery_mode=DeliveryMode.PERSISTENT,
+    )

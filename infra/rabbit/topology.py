@@ -1,0 +1,81 @@
+"""The exchanges and queues of the system, as data.
+
+Every queue is durable and replicated (quorum). A message that is refused, or delivered
+too often without an answer, goes to the dead queue and stays there; a queue that is
+full refuses new messages and drops none.
+
+    <namespace>.work      direct   kind          -> <namespace>.work.<kind>
+    <namespace>.dead      fanout                 -> <namespace>.dead
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+
+NAMESPACE: Final = "rehearsal"
+DELIVERY_LIMIT: Final = 20
+LONGEST: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A durable exchange."""
+
+    name: str
+    kind: Literal["direct", "topic", "fanout"]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A quorum queue, what is routed to it, and where its dead letters go."""
+
+    name: str
+    exchange: Exchange
+    keys: tuple[str, ...]
+    arguments: Mapping[str, str | int] = field(default_factory=dict)
+    dead: "Queue | None" = None
+
+
+@dataclass(frozen=True)
+class Topology:
+    """All exchanges and queues under one namespace."""
+
+    namespace: str = NAMESPACE
+    delivery_limit: int = DELIVERY_LIMIT
+    longest: int = LONGEST
+
+    @property
+    def dead(self) -> Queue:
+        """The queue of all that was refused, kept for a person to look at."""
+        name = f"{self.namespace}.dead"
+        return Queue(
+            name=name,
+            exchange=Exchange(name, "fanout"),
+            keys=("",),
+            arguments={"x-queue-type": "quorum"},
+        )
+
+    def work(self, kind: str) -> Queue:
+        """Return the queue of the references to jobs of a kind."""
+        exchange = Exchange(f"{self.namespace}.work", "direct")
+        return self.queue(f"{exchange.name}.{kind}", exchange, kind)
+
+    def queue(self, name: str, exchange: Exchange, *keys: str) -> Queue:
+        """Return a queue that loses nothing: what it cannot deliver dies in `dead`."""
+        dead = self.dead
+        return Queue(
+            name=name,
+            exchange=exchange,
+            keys=keys,
+            arguments={
+                "x-queue-type": "quorum",
+                "x-delivery-limit": self.delivery_limit,
+                "x-max-length": self.longest,
+                # At least once is refused by the broker with any other overflow.
+                "x-overflow": "reject-publish",
+                "x-dead-letter-exchange": dead.exchange.name,
+                "x-dead-letter-strategy": "at-least-once",
+            },
+            dead=dead,
+        )
