@@ -16,6 +16,8 @@ PLACES: Final = {
     "up": ("stack:up", "Run every role under one supervisor."),
     "api": ("stack:api", "Run the HTTP role alone."),
     "project": ("stack:project", "Run the projection role alone."),
+    "work": ("stack:work", "Run the work role alone."),
+    "background": ("stack:background", "Run projections and work in one process."),
     "migrate": (
         "migrating:migrate",
         "Bring the schema and the read tables up to date.",
@@ -24,7 +26,7 @@ PLACES: Final = {
     "send": ("data:send", "Send commands from a file."),
     "sql": ("data:sql", "Read the tables of a schema with SQL."),
     "events": ("data:events", "Read the event log."),
-    "runs": ("runs:runs", "Look at set runs."),
+    "runs": ("runs:runs", "Hold set runs, and look at them."),
     "projections": (
         "projections:projections",
         "List, rebuild, compare and switch read tables.",

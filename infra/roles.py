@@ -22,6 +22,7 @@ from infra.wiring import (
     projecting,
     verifier,
 )
+from infra.working import working
 from projections.catalogue import GROUPS, TABLES
 from projections.checkpoints import Watch, checkpoint
 from projections.runner import spare_collector
@@ -108,22 +109,42 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
 
 async def serve_projections(settings: Settings, urls: Urls) -> None:
     """Feed the read tables and follow erasures until told to stop."""
+    await _serve(settings, urls, name="project", project=True, work=False)
+
+
+async def serve_work(settings: Settings, urls: Urls) -> None:
+    """Dispatch what events ask for, and do it, until told to stop."""
+    await _serve(settings, urls, name="work", project=False, work=True)
+
+
+async def serve_background(settings: Settings, urls: Urls) -> None:
+    """Do in one process what a small stack does behind its API, until told to stop."""
+    await _serve(settings, urls, name="background", project=True, work=True)
+
+
+async def _serve(
+    settings: Settings, urls: Urls, *, name: str, project: bool, work: bool
+) -> None:
     spare_collector()
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
-        parts = await stack.enter_async_context(core(settings, urls, name="project"))
-        feeding = await stack.enter_async_context(projecting(urls, parts))
-        following = asyncio.create_task(follow_erasures(settings, parts))
-        stack.push_async_callback(_end, following)
-        log.info("projections_started", groups=list(GROUPS))
+        parts = await stack.enter_async_context(core(settings, urls, name=name))
+        tasks: list[asyncio.Task[None]] = []
+        if project:
+            tasks.append(await stack.enter_async_context(projecting(urls, parts)))
+            following = asyncio.create_task(follow_erasures(settings, parts))
+            stack.push_async_callback(_end, following)
+            tasks.append(following)
+        if work:
+            doing = working(urls, parts, broker=settings.broker)
+            tasks.append(await stack.enter_async_context(doing))
+        log.info("role_ready", role=name)
         stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait(
-            (stopped, feeding, following), return_when=asyncio.FIRST_COMPLETED
-        )
-        for task in (feeding, following):
+        await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
             if task.done():
                 task.result()
-        log.info("projections_stopping")
+        log.info("role_stopping", role=name)
 
 
 def cursor_secret(settings: Settings) -> bytes:

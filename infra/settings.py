@@ -42,7 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     A `*_url` is where a PostgreSQL role connects; `direct_url` bypasses a pooler such
     as PgBouncer, for LISTEN, and is `app_url` unless given. Without any, PostgreSQL
-    runs embedded in `data_dir`. Port 0 takes a free one. A read waits at most
+    runs embedded in `data_dir`. `broker` carries work to the workers: `postgres`, or
+    the amqp:// address of a RabbitMQ. Port 0 takes a free one. A read waits at most
     `max_wait_seconds` for a position. `proxies` of ours stand in front of the API and
     add to X-Forwarded-For.
     """
@@ -57,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_url: Address | None = None
     direct_url: Address | None = None
     pool_size: Count = 8
+    broker: Word = "postgres"
 
     http_host: Word = "127.0.0.1"
     http_port: Port = 8080

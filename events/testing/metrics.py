@@ -35,7 +35,16 @@ class RecordedReward(msgspec.Struct, frozen=True, kw_only=True, tag="recorded_re
     """
 
 
-Definition = TextMatch | RecordedReward
+class Assertion(msgspec.Struct, frozen=True, kw_only=True, tag="assertion"):
+    """Says in a sentence what the agent has to do, or must not, for a boolean metric.
+
+    It is judged by rules, which abstain on what they cannot check.
+    """
+
+    text: str
+
+
+Definition = TextMatch | RecordedReward | Assertion
 
 
 class MetricCreated(TestingEvent, frozen=True, kw_only=True):

@@ -17,10 +17,11 @@ from events.ids import (
 )
 from events.testing.common import TestingEvent
 from events.testing.metrics import Definition, Value, ValueType
-from events.testing.unit_tests import Operator
+from events.testing.unit_tests import OnLimit, Operator
 
 
 Outcome = Literal["passed", "failed", "inconclusive", "errored"]
+Fault = Literal["agent", "simulator", "judge", "target", "ourselves"]
 
 
 class PinnedCriterion(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     max_interactions: int
     success_criterions: list[PinnedCriterion]
     run_count: int
+    on_limit: OnLimit = "fail"
 
 
 class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +74,12 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SetRunRequested(TestingEvent, frozen=True, kw_only=True):
-    """A run of a set began with everything pinned.
+    """A run of a set began, with everything pinned unless `specs` is empty.
 
-    `origin` `imported`: its trials were held elsewhere and are recorded here.
-    `reserved` is the reservation that it holds until it ends, as its actor's only
-    unfinished run of the set.
+    `origin` `imported`: its trials were held elsewhere and are recorded here; `live`:
+    they are held here. `reserved` is the reservation that it holds until it ends, as
+    its actor's only unfinished run of the set. `trials` of each unit test are held
+    instead of the set's own numbers, at most `concurrency` at a time.
     """
 
     run_id: SetRunId
@@ -86,12 +89,31 @@ class SetRunRequested(TestingEvent, frozen=True, kw_only=True):
     seed: int
     external_id: str | None = None
     reserved: UUID | None = None
+    trials: int | None = None
+    concurrency: int | None = None
+
+
+class SetRunPinned(TestingEvent, frozen=True, kw_only=True):
+    """Everything that a live run rests on was found and pinned; its trials begin."""
+
+    run_id: SetRunId
+    set_id: UnitTestSetId
+    specs: list[Spec]
+    concurrency: int | None = None
+
+
+class SetRunFailed(TestingEvent, frozen=True, kw_only=True):
+    """The run ended because it could not be pinned; no trial was held."""
+
+    run_id: SetRunId
+    reason: str
 
 
 class TrialCounted(TestingEvent, frozen=True, kw_only=True):
     """A trial ended; each pair of unit test and index counts once.
 
-    `index` runs from 0 to the spec's `run_count` - 1.
+    `index` runs from 0 to the spec's `run_count` - 1. `fault` says whose it was that
+    a trial broke off or called too many tools.
     """
 
     run_id: SetRunId
@@ -101,10 +123,32 @@ class TrialCounted(TestingEvent, frozen=True, kw_only=True):
     outcome: Outcome
     failed_metrics: list[MetricResult]
     error: str | None = None
+    fault: Fault | None = None
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """A place for a trial that is to be held again, as `attempt` from 2.
+
+    `replaces` is the trial that was counted there before.
+    """
+
+    unit_test_id: UnitTestId
+    index: int
+    attempt: int
+    replaces: TrialId
+
+
+class TrialsReopened(TestingEvent, frozen=True, kw_only=True):
+    """Trials that broke off no longer count and are held again; the run goes on."""
+
+    run_id: SetRunId
+    slots: list[Slot]
+    reserved: UUID | None = None
+    concurrency: int | None = None
 
 
 class SetRunCompleted(TestingEvent, frozen=True, kw_only=True):
-    """The last trial ended."""
+    """The last trial ended; after a retry of some, a run is completed again."""
 
     run_id: SetRunId
     passed: int
@@ -133,7 +177,10 @@ class ArtifactGenerated(TestingEvent, frozen=True, kw_only=True):
 
 SetRunEvent = (
     SetRunRequested
+    | SetRunPinned
+    | SetRunFailed
     | TrialCounted
+    | TrialsReopened
     | SetRunCompleted
     | SetRunCancelled
     | ArtifactGenerated

@@ -8,23 +8,29 @@ from events.conversation import (
 )
 from events.ids import SetRunId, TrialId, UnitTestId
 from events.testing.common import TestingEvent
-from events.testing.set_runs import MetricResult, Outcome
+from events.testing.set_runs import Fault, MetricResult, Outcome
 
 
 class TrialStarted(TestingEvent, frozen=True, kw_only=True):
-    """A trial of a run began; `trial_id` is its conversation's id."""
+    """A trial of a run began; `trial_id` is its conversation's id.
+
+    `attempt` counts from 1 how often a live run holds the trial; None: recorded.
+    """
 
     trial_id: TrialId
     run_id: SetRunId
     unit_test_id: UnitTestId
     index: int
     external_id: str | None = None
+    attempt: int | None = None
 
 
 class TrialFinished(TestingEvent, frozen=True, kw_only=True):
     """A trial was judged.
 
     `reward` is the recorded one of an imported trial, in the recorder's own scale.
+    `fault` says whose it was that the trial broke off or called too many tools.
+    `attempt` counts from 1 how often a live run holds the trial; None: recorded.
     """
 
     trial_id: TrialId
@@ -35,6 +41,8 @@ class TrialFinished(TestingEvent, frozen=True, kw_only=True):
     metric_results: list[MetricResult]
     reward: float | None = None
     error: str | None = None
+    fault: Fault | None = None
+    attempt: int | None = None
 
 
 TrialEvent = (

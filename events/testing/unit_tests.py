@@ -10,6 +10,7 @@ from events.testing.metrics import Value
 
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
+OnLimit = Literal["fail", "evaluate"]
 
 
 class Criterion(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +26,11 @@ class Criterion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnitTestCreated(TestingEvent, frozen=True, kw_only=True):
-    """A unit test exists."""
+    """A unit test exists.
+
+    `on_limit` says what a trial is that uses up its interactions: `fail` makes it
+    failed, `evaluate` leaves it to the criteria.
+    """
 
     unit_test_id: UnitTestId
     name: str
@@ -38,6 +43,7 @@ class UnitTestCreated(TestingEvent, frozen=True, kw_only=True):
     success_criterions: list[Criterion]
     tags: Tags
     external_id: str | None = None
+    on_limit: OnLimit = "fail"
 
 
 class UnitTestChanged(TestingEvent, frozen=True, kw_only=True):
@@ -53,6 +59,7 @@ class UnitTestChanged(TestingEvent, frozen=True, kw_only=True):
     max_interactions: int
     success_criterions: list[Criterion]
     tags: Tags
+    on_limit: OnLimit = "fail"
 
 
 class UnitTestDeleted(TestingEvent, frozen=True, kw_only=True):

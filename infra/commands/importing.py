@@ -1,17 +1,22 @@
-"""The commands that bring in what was recorded elsewhere: import."""
+"""The commands that bring in what was written or recorded elsewhere: import."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
 from infra.commands.shared import OK, Where, Who, answer, progress, run, screen
-from infra.operations.importing import import_tau_bench
+from infra.operations.importing import Progress, import_tau_bench
+from infra.operations.importing_tau2 import import_tau2
 from infra.operations.scoring import scored
 from infra.wiring import caught_up, core, database, projecting, reading
 
 
-importer: Final = App(name="import", help="Import what was recorded elsewhere.")
+importer: Final = App(
+    name="import", help="Import what was written or recorded elsewhere."
+)
 
 
 @importer.command(name="tau-bench")
@@ -34,27 +39,74 @@ def tau_bench(
             core(settings, urls, name="import") as parts,
             projecting(urls, parts),
         ):
-            with progress() as bar:
-                task = bar.add_task("importing", total=None)
+            with advancing() as advance:
                 summary = await import_tau_bench(
                     file,
                     handler=parts.handler,
                     blobs=parts.blobs,
                     meta=who.meta(settings),
                     agent=agent,
-                    progress=lambda done, total: bar.update(
-                        task, completed=done, total=total
-                    ),
+                    progress=advance,
                 )
             await caught_up(urls, summary.position)
             async with reading(urls) as reader:
                 found = await scored(reader, who.identity(settings), summary)
-
-        def show() -> None:
-            for line in found.lines():
-                screen.print(line, highlight=False, markup=False)
-
-        answer(where, found, show)
+        answer(where, found, lambda: show(found.lines()))
         return OK
 
     return run(where, work)
+
+
+@importer.command(name="tau2")
+def tau2(
+    file: Path,
+    *,
+    policy: Annotated[
+        Path | None,
+        Parameter(help="The policy of the agent under test, as text or Markdown."),
+    ] = None,
+    agent: Annotated[
+        str | None,
+        Parameter(help="The agent's name; the policy's first line if none."),
+    ] = None,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Import tau2's tasks as a set of unit tests; importing twice changes nothing."""
+    settings = where.settings()
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="import") as parts,
+            projecting(urls, parts),
+        ):
+            with advancing() as advance:
+                summary = await import_tau2(
+                    file,
+                    handler=parts.handler,
+                    blobs=parts.blobs,
+                    meta=who.meta(settings),
+                    policy=policy,
+                    agent=agent,
+                    progress=advance,
+                )
+            await caught_up(urls, summary.position)
+        answer(where, summary, lambda: show(summary.lines()))
+        return OK
+
+    return run(where, work)
+
+
+@contextmanager
+def advancing() -> Iterator[Progress]:
+    """Show how far an import is, as it reports."""
+    with progress() as bar:
+        task = bar.add_task("importing", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def show(lines: Iterator[str]) -> None:
+    """Print a summary."""
+    for line in lines:
+        screen.print(line, highlight=False, markup=False)

@@ -18,7 +18,12 @@ from infra.commands.shared import (
     run,
 )
 from infra.furnishing import furnish
-from infra.roles import serve_api, serve_projections
+from infra.roles import (
+    serve_api,
+    serve_background,
+    serve_projections,
+    serve_work,
+)
 from infra.settings import Settings, SetupError, printable
 from infra.supervisor import supervise
 from infra.wiring import database, issuer
@@ -39,7 +44,7 @@ def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
     ]
     return {
         "api": lambda: ["api", *shared, *ports],
-        "project": lambda: ["project", *shared],
+        "background": lambda: ["background", *shared],
     }
 
 
@@ -95,6 +100,30 @@ def project(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
         return OK
 
     return run(where, work, logging=settings)
+
+
+def work(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+    """Run the work role alone: dispatcher, relay and worker; any number may run."""
+    settings = where.settings()
+
+    async def serve() -> int:
+        async with database(settings) as urls:
+            await serve_work(settings, urls)
+        return OK
+
+    return run(where, serve, logging=settings)
+
+
+def background(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+    """Run the projection and the work role in one process, as a small stack does."""
+    settings = where.settings()
+
+    async def serve() -> int:
+        async with database(settings) as urls:
+            await serve_background(settings, urls)
+        return OK
+
+    return run(where, serve, logging=settings)
 
 
 def token(

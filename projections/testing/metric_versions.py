@@ -29,7 +29,7 @@ TABLE: Final = Table(
         identifier("Version identifier"),
         text("metric_id", "Parent metric ID"),
         integer("version", "Version number, from 1", check="version >= 1"),
-        text("kind", "Kind of measurement, such as text_match or recorded_reward"),
+        text("kind", "Kind of measurement, such as text_match or assertion"),
         json("definition", "How it measures: type and its settings"),
         *CREATED,
     ),

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from events.message import Event, Recorded
-from events.testing.set_runs import SetRunRequested, TrialCounted
+from events.testing.set_runs import (
+    SetRunPinned,
+    SetRunRequested,
+    TrialCounted,
+    TrialsReopened,
+)
 from projections.projection import Column, Index, Projection, Reference, Rows, Table
 from projections.testing.columns import (
     OWN_ORGANISATION,
@@ -38,12 +43,12 @@ TABLE: Final = Table(
         _count("errored", "Trials that broke off so far"),
         text("org_id", "Organization identifier"),
         text("region_name", "Deployment region"),
-        moment("started_at", "When the run started"),
+        moment("started_at", "When the run had pinned it"),
         Column(
             name="position",
             type="bigint",
             nullable=False,
-            note="Place of the run's start in the log",
+            note="Place in the log at which the run had pinned it",
         ),
     ),
     key=("run_id", "unit_test_id"),
@@ -65,7 +70,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
     """Turn each run into a row per unit test, and count its trials there."""
     for recorded in batch:
         match recorded.event:
-            case SetRunRequested() as event:
+            case SetRunRequested() | SetRunPinned() as event:
                 for ordinal, spec in enumerate(event.specs, start=1):
                     rows.insert(
                         str(event.run_id),
@@ -85,8 +90,13 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     )
             case TrialCounted() as event:
                 rows.add(key(event.run_id, event.unit_test_id), **{event.outcome: 1})
+            case TrialsReopened() as event:
+                for slot in event.slots:
+                    rows.add(key(event.run_id, slot.unit_test_id), errored=-1)
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(SetRunRequested, TrialCounted), project=project
+    table=TABLE,
+    events=(SetRunRequested, SetRunPinned, TrialCounted, TrialsReopened),
+    project=project,
 )

@@ -13,8 +13,12 @@ from events.testing.set_runs import (
     ArtifactGenerated,
     SetRunCancelled,
     SetRunCompleted,
+    SetRunFailed,
+    SetRunPinned,
     SetRunRequested,
+    Spec,
     TrialCounted,
+    TrialsReopened,
 )
 from projections.projection import Column, Index, Projection, Reference, Rows, Table
 from projections.testing.columns import (
@@ -43,7 +47,7 @@ def _total(name: str, note: str) -> Column:
 TABLE: Final = Table(
     schema=SCHEMA,
     name="simulation_unit_test_set_runs",
-    version=1,
+    version=2,
     note="Execution results for unit test sets",
     columns=(
         identifier("Run identifier"),
@@ -55,13 +59,15 @@ TABLE: Final = Table(
         ),
         text(
             "status",
-            "What became of it: running, completed or cancelled",
-            check="status IN ('running', 'completed', 'cancelled')",
+            "What became of it: pinning, running, completed, cancelled or failed",
+            check="status IN"
+            " ('pinning', 'running', 'completed', 'cancelled', 'failed')",
         ),
-        flag("errored", "Error status: whether a trial broke off"),
+        flag("errored", "Error status: whether it failed, or a trial broke off"),
         json(
             "unit_test_run_specs",
-            "Test specifications: each unit test with everything pinned at the start",
+            "Test specifications: each unit test with everything pinned at the start;"
+            " empty while a live run is pinned",
         ),
         integer("trial_count", "Trials that it makes"),
         Column(
@@ -74,6 +80,12 @@ TABLE: Final = Table(
             "ended_at", "When the last trial ended or it was cancelled", nullable=True
         ),
         text("cancel_reason", "Why it was cancelled", nullable=True),
+        text("error", "Why it could not be pinned, if it failed", nullable=True),
+        Column(
+            name="concurrency",
+            type="integer",
+            note="Most trials that it holds at a time; null for no limit",
+        ),
         Column(
             name="position",
             type="bigint",
@@ -120,7 +132,9 @@ TABLE: Final = Table(
                                             'reward', r.reward,
                                             'entries', r.entries,
                                             'end_reason', r.end_reason,
-                                            'error', r.error
+                                            'error', r.error,
+                                            'fault', r.fault,
+                                            'attempt', r.attempt
                                         )
                                         ORDER BY r.index, r._id
                                     ),
@@ -130,6 +144,7 @@ TABLE: Final = Table(
                                 WHERE r.run_id = h.run_id
                                 AND r.unit_test_id = h.unit_test_id
                                 AND r.outcome IS NOT NULL
+                                AND NOT r.retried
                             )
                         )
                         ORDER BY h.ordinal
@@ -159,6 +174,7 @@ TABLE: Final = Table(
                     WITH ORDINALITY AS m (metric, ordinal)
                 WHERE r.run_id = t._id
                 AND r.failed_metrics IS NOT NULL
+                AND NOT r.retried
             ) AS failed_metrics,
             (
                 SELECT coalesce(
@@ -205,8 +221,8 @@ TABLE: Final = Table(
             type="jsonb",
             note="Test execution results: each unit test in order with unit_test_id,"
             " name, run_count, passed, failed, inconclusive, errored, and trials,"
-            " those that ended: trial_id, index, outcome, reward, entries,"
-            " end_reason, error",
+            " those that ended and were not held again: trial_id, index, outcome,"
+            " reward, entries, end_reason, error, fault, attempt",
         ),
         Column(
             name="failed_metrics",
@@ -237,16 +253,43 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     str(event.run_id),
                     str(event.set_id),
                     event.origin,
-                    "running",
+                    "running" if event.specs else "pinning",
                     False,
                     jsonb(event.specs),
-                    sum(spec.run_count for spec in event.specs),
+                    _trials(event.specs),
                     event.seed,
                     None,
                     None,
+                    None,
+                    event.concurrency,
                     recorded.position,
                     event.external_id,
                     *authored(recorded),
+                )
+            case SetRunPinned() as event:
+                rows.patch(
+                    key(event.run_id),
+                    status="running",
+                    unit_test_run_specs=jsonb(event.specs),
+                    trial_count=_trials(event.specs),
+                    **updated(recorded),
+                )
+            case SetRunFailed() as event:
+                rows.patch(
+                    key(event.run_id),
+                    status="failed",
+                    errored=True,
+                    error=event.reason,
+                    ended_at=recorded.recorded_at,
+                    **updated(recorded),
+                )
+            case TrialsReopened() as event:
+                rows.patch(
+                    key(event.run_id),
+                    status="running",
+                    errored=False,
+                    ended_at=None,
+                    **updated(recorded),
                 )
             case TrialCounted(outcome="errored") as event:
                 rows.patch(key(event.run_id), errored=True, **updated(recorded))
@@ -269,11 +312,18 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                 )
 
 
+def _trials(specs: Sequence[Spec]) -> int:
+    return sum(spec.run_count for spec in specs)
+
+
 PROJECTION: Final = Projection(
     table=TABLE,
     events=(
         SetRunRequested,
+        SetRunPinned,
+        SetRunFailed,
         TrialCounted,
+        TrialsReopened,
         SetRunCompleted,
         SetRunCancelled,
         ArtifactGenerated,

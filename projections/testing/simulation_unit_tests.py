@@ -34,7 +34,7 @@ from projections.testing.columns import (
 TABLE: Final = Table(
     schema=SCHEMA,
     name="simulation_unit_tests",
-    version=1,
+    version=2,
     note="Unit test configurations for conversation simulations",
     columns=(
         identifier("Unit test identifier"),
@@ -45,6 +45,11 @@ TABLE: Final = Table(
         text("service_id", "Associated service ID: the agent under test"),
         text("service_version_set_name", "Version set name"),
         integer("max_interactions", "Maximum interactions"),
+        text(
+            "on_limit",
+            "What a trial that uses them up is: fail, or evaluate by the criteria",
+            check="on_limit IN ('fail', 'evaluate')",
+        ),
         json(
             "success_criterions",
             "Success criteria: metric_id, metric_version, operator, value of each",
@@ -85,6 +90,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     str(event.service_id),
                     event.service_version_set_name,
                     event.max_interactions,
+                    event.on_limit,
                     jsonb(event.success_criterions),
                     jsonb(event.tags),
                     event.external_id,
@@ -100,6 +106,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     service_id=str(event.service_id),
                     service_version_set_name=event.service_version_set_name,
                     max_interactions=event.max_interactions,
+                    on_limit=event.on_limit,
                     success_criterions=jsonb(event.success_criterions),
                     tags=jsonb(event.tags),
                     **updated(recorded),

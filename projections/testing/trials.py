@@ -10,6 +10,7 @@ from events.conversation import (
     ToolReturned,
 )
 from events.message import Event, Recorded
+from events.testing.set_runs import TrialsReopened
 from events.testing.trials import TrialFinished, TrialStarted
 from projections.projection import Column, Index, Projection, Reference, Rows, Table
 from projections.testing.columns import (
@@ -19,6 +20,7 @@ from projections.testing.columns import (
     OWN_ORGANISATION,
     SCHEMA,
     created,
+    flag,
     identifier,
     integer,
     is_trial,
@@ -32,7 +34,7 @@ from projections.testing.columns import (
 TABLE: Final = Table(
     schema=SCHEMA,
     name="trials",
-    version=1,
+    version=2,
     note="Trials of unit test set runs, each one conversation with its verdict",
     columns=(
         identifier("Trial identifier"),
@@ -62,6 +64,19 @@ TABLE: Final = Table(
             note="Those of the metric results that failed; null if none did",
         ),
         text("error", "Why it broke off, if it did", nullable=True),
+        text(
+            "fault",
+            "Whose fault it was that it broke off or called too many tools: agent,"
+            " simulator, judge, target, or ourselves",
+            nullable=True,
+            check="fault IN ('agent', 'simulator', 'judge', 'target', 'ourselves')",
+        ),
+        Column(
+            name="attempt",
+            type="integer",
+            note="How often the run has held it, from 1; null for a recorded one",
+        ),
+        flag("retried", "Whether a later attempt takes its place in the run"),
         integer("entries", "Messages, tool calls and tool results so far"),
         text("end_reason", "Why the conversation ended", nullable=True),
         moment("ended_at", "When the conversation ended", nullable=True),
@@ -105,6 +120,9 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     None,
                     None,
                     None,
+                    None,
+                    event.attempt,
+                    False,
                     0,
                     None,
                     None,
@@ -133,9 +151,17 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     metric_results=jsonb(event.metric_results),
                     failed_metrics=jsonb(failed) if failed else None,
                     error=event.error,
+                    fault=event.fault,
                     judged_at=recorded.recorded_at,
                     updated_at=recorded.recorded_at,
                 )
+            case TrialsReopened() as event:
+                for slot in event.slots:
+                    rows.patch(
+                        key(slot.replaces),
+                        retried=True,
+                        updated_at=recorded.recorded_at,
+                    )
 
 
 PROJECTION: Final = Projection(
@@ -147,6 +173,7 @@ PROJECTION: Final = Projection(
         ToolReturned,
         ConversationEnded,
         TrialFinished,
+        TrialsReopened,
     ),
     project=project,
 )

@@ -45,6 +45,8 @@ from services.testing.references import CloseReferences, OpenReferences
 
 
 RELEASE: Final = "release"
+POLICY: Final = "policy"
+POLICY_BLOB: Final = "policy_sha256"
 SCHEMES: Final = {
     "http": ("http", "https"),
     "sse": ("http", "https"),
@@ -59,7 +61,9 @@ class Connection(
     """How an agent is reached; `recorded` is one that only recordings know.
 
     `endpoint` is an address (`http`, `sse`, `openai`, `websocket`) or an entry point
-    `module:name` (`python`). `secret_ref` names a secret; a secret is never given.
+    `module:name` (`python`). `secret_ref` names a secret; a secret is never given. An
+    agent by `rules` has its policy in the setting `policy`, or among the blobs under
+    `policy_sha256`, and may say its `language`.
     """
 
     endpoint: Annotated[str, Meta(max_length=2_048)] | None = None
@@ -110,10 +114,11 @@ class RetireAgent(TestingCommand, frozen=True, kw_only=True):
 
 
 class ConfirmAgentVersions(TestingCommand, frozen=True, kw_only=True):
-    """Refuse unless these configurations of an agent exist."""
+    """Refuse unless these configurations of an agent exist, and if `live`, can run."""
 
     agent_id: AgentId
     pins: tuple[Pin, ...]
+    live: bool = False
 
 
 class ConfirmVersionSet(TestingCommand, frozen=True, kw_only=True):
@@ -136,11 +141,20 @@ class Unreachable(Refused):
     """This kind of connection needs another endpoint."""
 
 
+class CannotRun(Refused):
+    """An agent of this kind cannot be run here."""
+
+
 class Agent(msgspec.Struct, frozen=True):
-    """An agent as its rules see it; `creation` holds its first three facts."""
+    """An agent as its rules see it; `creation` holds its first three facts.
+
+    `obstacles` says of each configuration, from version 1, why it cannot be run here,
+    None where it can.
+    """
 
     creation: tuple[AgentEvent, ...] = ()
     newest: AgentConfigured | None = None
+    obstacles: tuple[str | None, ...] = ()
     version_sets: Mapping[str, int] = msgspec.field(default_factory=dict)
     retired: bool = False
 
@@ -151,8 +165,9 @@ def evolve(state: Agent, event: AgentEvent) -> Agent:
     match event:
         case AgentRegistered():
             return state
-        case AgentConfigured():
-            return replace(state, newest=event)
+        case AgentConfigured(connection=connection):
+            obstacles = (*state.obstacles, obstacle(connection))
+            return replace(state, newest=event, obstacles=obstacles)
         case VersionSetAssigned(name=name, version=version):
             return replace(state, version_sets={**state.version_sets, name: version})
         case AgentRetired():
@@ -177,6 +192,8 @@ def decide(command: AnyAgentCommand, state: Agent, _meta: Envelope) -> list[Agen
             return [AgentRetired(agent_id=command.agent_id)]
         case ConfirmAgentVersions():
             check_pins(command.pins, newest.version)
+            if command.live:
+                check_runnable(command.pins, state)
         case ConfirmVersionSet():
             check_version_set(command, state)
         case _:
@@ -237,6 +254,27 @@ def assign(
             agent_id=command.agent_id, name=command.name, version=command.version
         )
     ]
+
+
+def check_runnable(pins: Sequence[Pin], state: Agent) -> None:
+    """Raise `CannotRun` for the first pinned configuration that cannot be run."""
+    for pin in pins:
+        reason = state.obstacles[pin.version - 1]
+        if reason is not None:
+            raise CannotRun(reason, path=pin.path)
+
+
+def obstacle(connection: facts.Connection) -> str | None:
+    """Return why an agent that is reached so cannot be run here, None where it can."""
+    match connection.kind:
+        case "rules":
+            if {POLICY, POLICY_BLOB} & connection.settings.keys():
+                return None
+            return f"A rules agent needs {POLICY} or {POLICY_BLOB} in its settings."
+        case "recorded":
+            return "A recorded agent is known by its recordings only; it cannot run."
+        case kind:
+            return f"Agents of kind {kind} cannot be run yet, only those of kind rules."
 
 
 def check_version_set(command: ConfirmVersionSet, state: Agent) -> None:

@@ -8,7 +8,8 @@ in the size of their program so that the time stays short.
 Text matches look at messages and at what the agent says along with a tool call.
 `contains` and `equals` compare whole texts, `equals` without the white space around
 them. A categorical metric looks for its categories, in its own order, in the texts
-that match. Rewards are taken as they were recorded.
+that match. Rewards are taken as they were recorded. Assertions are judged by the
+dialogue engine's rules.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +22,17 @@ import re2
 
 from events.conversation import ConversationFact, MessageAdded, Role, ToolCalled
 from events.errors import Refused
-from events.testing.metrics import Definition, RecordedReward, TextMatch, Value
+from events.testing.metrics import (
+    Assertion,
+    Definition,
+    RecordedReward,
+    TextMatch,
+    Value,
+)
 from events.testing.set_runs import MetricResult, Outcome, PinnedCriterion
 from events.testing.unit_tests import Operator
+from services.engines.dialogue import turns
+from services.engines.dialogue.judging import judge
 
 
 TOLERANCE: Final = 1e-6
@@ -31,7 +40,11 @@ MAX_REFERENCES: Final = 20
 MAX_PROGRAM: Final = 2_000
 PATTERN_PATH: Final = "$.definition.pattern"
 
-ENGINES: Final = {TextMatch: "rules/1", RecordedReward: "recorded"}
+ENGINES: Final = {
+    TextMatch: "rules/1",
+    RecordedReward: "recorded",
+    Assertion: turns.ENGINE,
+}
 
 
 class BadPattern(Refused):
@@ -98,6 +111,8 @@ def measure(
             return measure_text(criterion, definition, conversation)
         case RecordedReward():
             return measure_reward(criterion, reward)
+        case Assertion(text=text):
+            return measure_assertion(text, conversation)
         case _:
             assert_never(criterion.definition)
 
@@ -144,6 +159,14 @@ def measure_reward(criterion: PinnedCriterion, reward: float | None) -> Measurem
             return Measurement(None, f"{said} No category has that index.")
         case _:
             assert_never(criterion.value_type)
+
+
+def measure_assertion(
+    text: str, conversation: Sequence[ConversationFact]
+) -> Measurement:
+    """Return whether an assertion holds of a conversation, as far as rules can tell."""
+    judged = judge(text, turns.transcript_of(conversation))
+    return Measurement(judged.value, judged.justification, judged.references)
 
 
 def first_category(

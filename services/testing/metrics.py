@@ -71,7 +71,16 @@ class RecordedReward(
     """
 
 
-Definition = TextMatch | RecordedReward
+class Assertion(facts.Assertion, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Say in a sentence what the agent has to do, or must not, for a boolean metric.
+
+    It is judged by rules, which abstain on what they cannot check.
+    """
+
+    text: Annotated[str, Meta(min_length=1, max_length=2_000, pattern=r"\S")]
+
+
+Definition = TextMatch | RecordedReward | Assertion
 
 
 class CreateMetric(TestingCommand, frozen=True, kw_only=True):
@@ -150,6 +159,10 @@ class UnclearValues(Refused):
     """Bounds are for numeric metrics, two or more categories for categorical ones."""
 
 
+class NotMeasured(Refused):
+    """A metric of this type cannot be measured so."""
+
+
 class CriterionDoesNotFit(Refused):
     """This cannot be compared with the metric's value."""
 
@@ -195,7 +208,7 @@ def decide(
     created = still_there(state.created, deleted=state.deleted, path=path)
     match command:
         case AddMetricVersion():
-            return add_version(command, state)
+            return add_version(command, state, created)
         case DeleteMetric():
             return [MetricDeleted(metric_id=command.metric_id)]
         case ConfirmCriteria():
@@ -211,7 +224,7 @@ def decide(
 def create(command: CreateMetric, state: Metric) -> list[MetricEvent]:
     """Create a metric and its first version."""
     check_values(command)
-    check_pattern(command.definition)
+    check_definition(command.definition, command.value_type)
     key = command.metric_id
     creation: list[MetricEvent] = [
         MetricCreated(
@@ -250,9 +263,19 @@ def check_values(command: CreateMetric) -> None:
         raise UnclearValues(message, path="$.categories")
 
 
-def add_version(command: AddMetricVersion, state: Metric) -> list[MetricEvent]:
+def check_definition(definition: Definition, value_type: ValueType) -> None:
+    """Raise the first reason why a metric of a type cannot be measured so."""
+    check_pattern(definition)
+    if isinstance(definition, Assertion) and value_type != "boolean":
+        message = f"An assertion holds or not: it cannot measure a {value_type} metric."
+        raise NotMeasured(message, path="$.definition.type")
+
+
+def add_version(
+    command: AddMetricVersion, state: Metric, created: MetricCreated
+) -> list[MetricEvent]:
     """Add a version that differs from the newest."""
-    check_pattern(command.definition)
+    check_definition(command.definition, created.value_type)
     newest = len(state.definitions)
     if definition_of(command.definition) == state.definitions[-1]:
         return []
@@ -279,6 +302,8 @@ def definition_of(given: Definition) -> facts.Definition:
             return as_fact(given, facts.TextMatch)
         case RecordedReward():
             return facts.RecordedReward()
+        case Assertion():
+            return as_fact(given, facts.Assertion)
         case _:
             assert_never(given)
 

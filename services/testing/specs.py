@@ -4,7 +4,7 @@ A run shows what was tested only if its specs say the truth, so every version an
 criterion that they pin is confirmed by the thing itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -22,15 +22,25 @@ from events.ids import (
 )
 from events.message import Command
 from events.testing import set_runs as facts
-from services.testing.agents import ConfirmAgentVersions
-from services.testing.common import Label, Name, Pin, VersionNumber, as_fact
+from events.testing.unit_test_sets import UnitTestEntry
+from events.testing.unit_tests import Criterion, OnLimit, UnitTestChanged
+from services.testing.agents import Agent, ConfirmAgentVersions, NoSuchVersionSet
+from services.testing.common import (
+    Label,
+    Name,
+    Pin,
+    VersionNumber,
+    as_fact,
+    still_there,
+)
 from services.testing.metrics import (
     ConfirmPinnedCriteria,
     Definition,
+    Metric,
     PinnedUse,
 )
-from services.testing.personas import ConfirmPersonaVersions
-from services.testing.scenarios import ConfirmScenarioVersions
+from services.testing.personas import ConfirmPersonaVersions, Persona
+from services.testing.scenarios import ConfirmScenarioVersions, Scenario
 from services.testing.unit_test_sets import (
     MAX_UNIT_TESTS,
     ConfirmMembers,
@@ -74,9 +84,14 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         list[PinnedCriterion], Meta(min_length=1, max_length=50)
     ]
     run_count: RunCount
+    on_limit: OnLimit = "fail"
 
 
-Specs = Annotated[list[Spec], Meta(min_length=1, max_length=MAX_UNIT_TESTS)]
+Specs = Annotated[list[Spec], Meta(max_length=MAX_UNIT_TESTS)]
+
+
+class NothingToRun(Refused):
+    """The set has no unit test."""
 
 
 class TwiceInTheRun(Refused):
@@ -89,20 +104,29 @@ class TooManyTrials(Refused):
 
 def specs_of(given: Sequence[Spec]) -> list[facts.Spec]:
     """Return specs as events hold them, each unit test once."""
+    specs = [as_fact(spec, facts.Spec) for spec in given]
+    check_specs(specs)
+    return specs
+
+
+def check_specs(specs: Sequence[facts.Spec]) -> None:
+    """Raise the first reason why a run cannot hold these."""
     seen: set[UUID] = set()
-    for index, spec in enumerate(given):
+    for index, spec in enumerate(specs):
         if spec.unit_test_id in seen:
             raise TwiceInTheRun(path=f"$.specs[{index}].unit_test_id")
         seen.add(spec.unit_test_id)
-    if sum(spec.run_count for spec in given) > MAX_TRIALS:
+    if sum(spec.run_count for spec in specs) > MAX_TRIALS:
         raise TooManyTrials(path="$.specs")
-    return [as_fact(spec, facts.Spec) for spec in given]
 
 
 def confirmations(
-    set_id: UnitTestSetId, specs: Sequence[facts.Spec]
+    set_id: UnitTestSetId, specs: Sequence[facts.Spec], *, live: bool
 ) -> Iterator[Command]:
-    """Yield the questions whether the set and what its specs pin are as they say."""
+    """Yield the questions whether the set and what its specs pin are as they say.
+
+    Those of a live run also ask whether its agents can be run.
+    """
     paths = [f"$.specs[{index}]" for index in range(len(specs))]
     named = list(zip(specs, paths, strict=True))
     members = [
@@ -118,11 +142,13 @@ def confirmations(
             service_id=spec.service_id,
             path=path,
         )
-    yield from confirmed_versions(named)
+    yield from confirmed_versions(named, live=live)
     yield from confirmed_criteria(named)
 
 
-def confirmed_versions(named: Sequence[tuple[facts.Spec, str]]) -> Iterator[Command]:
+def confirmed_versions(
+    named: Sequence[tuple[facts.Spec, str]], *, live: bool
+) -> Iterator[Command]:
     """Yield the questions whether the pinned versions exist, one for each thing."""
     personas: dict[PersonaId, list[Pin]] = {}
     scenarios: dict[ScenarioId, list[Pin]] = {}
@@ -139,7 +165,7 @@ def confirmed_versions(named: Sequence[tuple[facts.Spec, str]]) -> Iterator[Comm
     for scenario_id, pins in scenarios.items():
         yield ConfirmScenarioVersions(scenario_id=scenario_id, pins=tuple(pins))
     for agent_id, pins in agents.items():
-        yield ConfirmAgentVersions(agent_id=agent_id, pins=tuple(pins))
+        yield ConfirmAgentVersions(agent_id=agent_id, pins=tuple(pins), live=live)
 
 
 def confirmed_criteria(named: Sequence[tuple[facts.Spec, str]]) -> Iterator[Command]:
@@ -152,3 +178,71 @@ def confirmed_criteria(named: Sequence[tuple[facts.Spec, str]]) -> Iterator[Comm
             metrics.setdefault(criterion.metric_id, []).append(use)
     for metric_id, uses in metrics.items():
         yield ConfirmPinnedCriteria(metric_id=metric_id, uses=tuple(uses))
+
+
+class Pinnable(msgspec.Struct, frozen=True, kw_only=True):
+    """What a unit test rests on, as it is when a run pins it."""
+
+    entry: UnitTestEntry
+    test: UnitTestChanged
+    persona: Persona
+    scenario: Scenario
+    agent: Agent
+    metrics: Mapping[MetricId, Metric]
+
+
+def spec_of(found: Pinnable, trials: int | None) -> facts.Spec:
+    """Return a unit test with the newest versions, or those that it asks for.
+
+    `trials` are held instead of the set's own number. Raises `Missing` where something
+    that it rests on is not there.
+    """
+    test = found.test
+    persona = still_there(
+        found.persona.newest, deleted=found.persona.deleted, path="$.persona_id"
+    )
+    scenario = still_there(
+        found.scenario.newest, deleted=found.scenario.deleted, path="$.scenario_id"
+    )
+    named = test.service_version_set_name
+    if named not in found.agent.version_sets:
+        message = f"The agent has no version set {named!r}."
+        raise NoSuchVersionSet(message, path="$.service_version_set_name")
+    return facts.Spec(
+        unit_test_id=test.unit_test_id,
+        name=test.name,
+        persona_id=test.persona_id,
+        persona_version=persona.version,
+        scenario_id=test.scenario_id,
+        scenario_version=scenario.version,
+        service_id=test.service_id,
+        service_version_set_name=named,
+        service_version=found.agent.version_sets[named],
+        max_interactions=test.max_interactions,
+        success_criterions=[
+            pinned_criterion(criterion, found.metrics[criterion.metric_id])
+            for criterion in test.success_criterions
+        ],
+        run_count=trials or found.entry.run_count,
+        on_limit=test.on_limit,
+    )
+
+
+def pinned_criterion(criterion: Criterion, metric: Metric) -> facts.PinnedCriterion:
+    """Return a criterion with its metric as it is, in the version that it asks for."""
+    created = still_there(
+        metric.created, deleted=metric.deleted, path="$.success_criterions"
+    )
+    version = criterion.metric_version or len(metric.definitions)
+    return facts.PinnedCriterion(
+        metric_id=criterion.metric_id,
+        metric_version=version,
+        name=created.name,
+        value_type=created.value_type,
+        definition=metric.definitions[version - 1],
+        operator=criterion.operator,
+        value=criterion.value,
+        categories=created.categories,
+        minimum=created.minimum,
+        maximum=created.maximum,
+    )

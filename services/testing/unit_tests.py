@@ -18,6 +18,7 @@ from events.message import Meta as Envelope
 from events.testing import unit_tests as facts
 from events.testing.references import Kind
 from events.testing.unit_tests import (
+    OnLimit,
     UnitTestChanged,
     UnitTestCreated,
     UnitTestDeleted,
@@ -66,8 +67,9 @@ Interactions = Annotated[int, Meta(ge=1, le=1_000)]
 class CreateUnitTest(TestingCommand, frozen=True, kw_only=True):
     """Create a unit test of things that exist.
 
-    A trial of it passes when every one of `success_criterions` is met. Tags come as a
-    map, or as a list of keys.
+    A trial of it passes when every one of `success_criterions` is met. One that uses
+    up `max_interactions` fails, unless `on_limit` is `evaluate`. Tags come as a map, or
+    as a list of keys.
     """
 
     unit_test_id: UnitTestId
@@ -81,6 +83,7 @@ class CreateUnitTest(TestingCommand, frozen=True, kw_only=True):
     max_interactions: Interactions = 30
     tags: GivenTags = msgspec.field(default_factory=dict)
     external_id: ExternalId | None = None
+    on_limit: OnLimit = "fail"
 
 
 class ChangeUnitTest(TestingCommand, frozen=True, kw_only=True):
@@ -96,6 +99,7 @@ class ChangeUnitTest(TestingCommand, frozen=True, kw_only=True):
     max_interactions: Interactions | None = None
     success_criterions: Criteria | None = None
     tags: GivenTags | None = None
+    on_limit: OnLimit | None = None
 
 
 class DeleteUnitTest(TestingCommand, frozen=True, kw_only=True):
@@ -187,6 +191,7 @@ def creation_of(command: CreateUnitTest) -> UnitTestCreated:
         success_criterions=criteria_of(command.success_criterions),
         tags=tags_of(command.tags),
         external_id=command.external_id,
+        on_limit=command.on_limit,
     )
 
 
@@ -213,6 +218,7 @@ def changed(command: ChangeUnitTest, current: UnitTestChanged) -> UnitTestChange
             current.success_criterions if criteria is None else criteria_of(criteria)
         ),
         tags=current.tags if tags is None else tags_of(tags),
+        on_limit=either(command.on_limit, current.on_limit),
     )
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.logs import configure_logs
+from projections.runner import spare_collector
 from tests.bench import (
     bulk,
     commands,
@@ -56,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the rows that are named, or all, print them, and return the exit code."""
     chosen = parser().parse_args(arguments)
     configure_logs(level="error")
+    spare_collector()  # as the roles do
     figures, failed = uvloop.run(work(chosen))
     if chosen.json:
         report = {

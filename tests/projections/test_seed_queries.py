@@ -340,7 +340,7 @@ async def test_the_policy_leaves_a_runs_trials_to_their_index(
         database,
         "SELECT unit_test_run_results FROM simulation_unit_test_set_runs",
     )
-    assert "trials__v1_run_id_unit_test_id_index" in found
+    assert "trials__v2_run_id_unit_test_id_index" in found
     assert "Seq Scan on trials" not in found
 
 

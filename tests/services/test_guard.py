@@ -8,7 +8,7 @@ from events.ids import SubjectId
 from events.message import Command
 from services import guard
 from services.access.subjects import EraseSubject
-from services.guard import PERMISSIONS, Permission, check
+from services.guard import PERMISSIONS, Permission, check, check_system
 from services.routing import COMMANDS, DECIDERS
 from services.testing.references import DropReference
 from tests.given import meta_of
@@ -66,3 +66,10 @@ def test_a_scope_is_needed_where_the_table_says_so(
     with pytest.raises(Forbidden, match="needs the scope import"):
         check(ERASURE, meta_of())
     check(ERASURE, replace(meta_of(), scopes=frozenset({"import"})))
+
+
+def test_the_system_may_ask_for_anything_and_nobody_else() -> None:
+    dropped = DropReference(target_id=UUID(int=1), by="me")
+    check_system(dropped, replace(NO_ONE, actor="system:dispatcher"))
+    with pytest.raises(Forbidden):
+        check_system(A_PERSONA, meta_of())

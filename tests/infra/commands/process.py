@@ -136,7 +136,7 @@ class Up:
         async for line in self.process.stderr:
             self.said.append(msgspec.json.decode(line))
             events = {each["event"] for each in self.said}
-            if {"api_started", "projections_started"} <= events:
+            if {"api_started", "role_ready"} <= events:
                 self._ready.set()
 
 

@@ -56,9 +56,13 @@ from events.testing.set_runs import (
     PinnedCriterion,
     SetRunCancelled,
     SetRunCompleted,
+    SetRunFailed,
+    SetRunPinned,
     SetRunRequested,
+    Slot,
     Spec,
     TrialCounted,
+    TrialsReopened,
 )
 from events.testing.trials import TrialFinished, TrialStarted
 from events.testing.unit_test_sets import (
@@ -189,6 +193,11 @@ RUN_COMPLETED: Final = SetRunCompleted(
     run_id=RUN, passed=1, failed=1, inconclusive=0, errored=0
 )
 RUN_CANCELLED: Final = SetRunCancelled(run_id=RUN, reason="Too slow")
+RUN_FAILED: Final = SetRunFailed(run_id=RUN, reason="The set has no unit test.")
+TRIAL_REOPENED: Final = TrialsReopened(
+    run_id=RUN,
+    slots=[Slot(unit_test_id=TEST, index=0, attempt=2, replaces=TRIAL)],
+)
 ERASED_SUBJECT: Final = SubjectErased(subject_id=SUBJECT, reason="They asked")
 
 
@@ -292,6 +301,21 @@ def requested(run_id: SetRunId = RUN) -> Event:
         origin="imported",
         specs=[spec(TEST, "Renews", 2), spec(OTHER_TEST, "Returns", 1)],
         seed=2**63 - 1,
+    )
+
+
+def live() -> Event:
+    return SetRunRequested(
+        run_id=RUN, set_id=SET, origin="live", specs=[], seed=7, concurrency=8
+    )
+
+
+def pinned() -> Event:
+    return SetRunPinned(
+        run_id=RUN,
+        set_id=SET,
+        specs=[spec(TEST, "Renews", 2), spec(OTHER_TEST, "Returns", 1)],
+        concurrency=8,
     )
 
 

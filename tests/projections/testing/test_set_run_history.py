@@ -8,7 +8,10 @@ from tests.projections.testing.story import (
     RUN,
     SET,
     TEST,
+    TRIAL_REOPENED,
     counted,
+    live,
+    pinned,
     requested,
 )
 from tests.recorded import ORG, at
@@ -46,3 +49,19 @@ def test_runs_are_counted_apart() -> None:
     assert {
         row["run_id"]: row["passed"] for row in rows if row["unit_test_id"] == str(TEST)
     } == {str(RUN): 0, str(LATER_RUN): 1}
+
+
+def test_a_live_run_has_its_rows_once_it_is_pinned() -> None:
+    assert not given(PROJECTION, live()).rows()
+    rows = given(PROJECTION, live(), pinned()).rows()
+    assert [(row["name"], row["started_at"]) for row in rows] == [
+        ("Renews", at(2)),
+        ("Returns", at(2)),
+    ]
+
+
+def test_what_is_held_again_does_not_count_as_errored() -> None:
+    rows = given(
+        PROJECTION, live(), pinned(), counted("errored"), TRIAL_REOPENED
+    ).rows()
+    assert [row["errored"] for row in rows] == [0, 0]

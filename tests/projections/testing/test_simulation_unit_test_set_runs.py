@@ -8,9 +8,13 @@ from tests.projections.testing.story import (
     RUN,
     RUN_CANCELLED,
     RUN_COMPLETED,
+    RUN_FAILED,
     SET,
     TEST,
+    TRIAL_REOPENED,
     counted,
+    live,
+    pinned,
     requested,
 )
 from tests.recorded import ACTOR_ID, at
@@ -50,7 +54,7 @@ def test_a_failed_trial_does_not_make_a_run_errored() -> None:
     )
 
 
-def test_a_trial_that_broke_off_makes_a_run_errored_for_good() -> None:
+def test_a_trial_that_broke_off_makes_a_run_errored() -> None:
     given(PROJECTION, requested(), counted("errored"), counted("passed", index=1)).then(
         {"errored": True, "updated_at": at(3)}
     )
@@ -72,3 +76,40 @@ def test_an_artifact_updates_the_run() -> None:
     given(PROJECTION, requested(), RUN_COMPLETED, ARTIFACT_GENERATED).then(
         {"status": "completed", "ended_at": at(2), "updated_at": at(3)}
     )
+
+
+def test_a_live_run_waits_to_be_pinned() -> None:
+    given(PROJECTION, live()).then(
+        {
+            "origin": "live",
+            "status": "pinning",
+            "trial_count": 0,
+            "unit_test_run_specs": [],
+            "concurrency": 8,
+        }
+    )
+
+
+def test_a_pinned_run_shows_what_it_tests() -> None:
+    (row,) = given(PROJECTION, live(), pinned()).rows()
+    specs = row["unit_test_run_specs"]
+    assert isinstance(specs, list)
+    assert [each["unit_test_id"] for each in specs] == [str(TEST), str(OTHER_TEST)]
+    assert (row["status"], row["trial_count"]) == ("running", 3)
+
+
+def test_a_run_that_could_not_be_pinned_says_why() -> None:
+    given(PROJECTION, live(), RUN_FAILED).then(
+        {
+            "status": "failed",
+            "errored": True,
+            "error": "The set has no unit test.",
+            "ended_at": at(2),
+        }
+    )
+
+
+def test_a_run_whose_trials_are_held_again_goes_on_unharmed() -> None:
+    given(
+        PROJECTION, live(), pinned(), counted("errored"), RUN_COMPLETED, TRIAL_REOPENED
+    ).then({"status": "running", "errored": False, "ended_at": None})

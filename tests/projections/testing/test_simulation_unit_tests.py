@@ -1,5 +1,7 @@
 """The read table `simulation_unit_tests`."""
 
+from msgspec.structs import replace
+
 from projections.testing.simulation_unit_tests import PROJECTION
 from tests.given_rows import given
 from tests.projections.testing.story import (
@@ -56,3 +58,9 @@ def test_a_deleted_unit_test_stays_and_says_who_deleted_it() -> None:
     given(PROJECTION, unit_test(), TEST_DELETED).then(
         {"is_deleted": True, "deleted_at": at(2), "deleted_by_user_id": ACTOR_ID}
     )
+
+
+def test_a_unit_test_says_what_its_limit_means() -> None:
+    given(PROJECTION, unit_test()).then({"on_limit": "fail"})
+    lenient = replace(TEST_CHANGED, on_limit="evaluate")
+    given(PROJECTION, unit_test(), lenient).then({"on_limit": "evaluate"})

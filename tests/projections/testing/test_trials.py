@@ -1,11 +1,15 @@
 """The read table `trials`."""
 
+from msgspec.structs import replace
+
+from events.testing.trials import TrialStarted
 from projections.testing.trials import PROJECTION
 from tests.given_rows import Given, given
 from tests.projections.testing.story import (
     RUN,
     TEST,
     TRIAL,
+    TRIAL_REOPENED,
     called,
     ended,
     finished,
@@ -68,3 +72,18 @@ def test_other_worlds_conversations_are_not_trials() -> None:
         said(1, "Hi"), ended(1), after=1, stream_id="education.playthrough-1"
     )
     Given(PROJECTION, [start, *elsewhere]).then({"entries": 0, "end_reason": None})
+
+
+def test_a_live_trial_says_which_attempt_it_is_and_whose_fault_it_was() -> None:
+    start = started()
+    assert isinstance(start, TrialStarted)
+    broken = replace(finished("errored"), error="No policy.", fault="target", attempt=1)
+    given(PROJECTION, replace(start, attempt=1), broken).then(
+        {"attempt": 1, "fault": "target", "error": "No policy.", "retried": False}
+    )
+
+
+def test_a_trial_that_is_held_again_is_marked_so() -> None:
+    given(PROJECTION, started(), finished("errored"), TRIAL_REOPENED).then(
+        {"retried": True, "updated_at": at(3)}
+    )

@@ -15,6 +15,7 @@ from events.conversation import (
     ToolReturned,
 )
 from events.testing.metrics import (
+    Assertion,
     Definition,
     RecordedReward,
     TextMatch,
@@ -284,3 +285,23 @@ def test_looking_for_any_text_in_any_text_gives_a_verdict(
     definition = TextMatch(mode="contains", pattern=pattern, ignore_case=False)
     result = judged(definition, "boolean", talk=[said("assistant", text)])
     assert result.value is (pattern in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "verdict"),
+    [
+        ("Agent should refuse to waive the fee.", True, "passed"),
+        ("Agent should not refuse to waive the fee.", False, "failed"),
+        ("Agent should sound as if it meant it.", None, "inconclusive"),
+    ],
+)
+def test_assertions_are_judged_as_far_as_rules_can(
+    text: str, *, value: bool | None, verdict: Verdict
+) -> None:
+    talk = [
+        said("user", "I want the fee waived.", 1),
+        said("assistant", "I cannot waive the fee.", 2),
+    ]
+    result = judged(Assertion(text=text), "boolean", talk=talk)
+    assert (result.value, result.outcome, result.engine) == (value, verdict, "rules/1")
+    assert result.justification

@@ -10,8 +10,10 @@ from services.testing.common import AlreadyExists, Deleted, NewerVersion, versio
 from services.testing.evaluation import BadPattern
 from services.testing.metrics import (
     AddMetricVersion,
+    Assertion,
     CreateMetric,
     DeleteMetric,
+    NotMeasured,
     RecordedReward,
     TextMatch,
     UnclearValues,
@@ -128,3 +130,22 @@ def test_a_metric_in_use_is_not_deleted() -> None:
     given(*DESK, a_test()).when(DeleteMetric(metric_id=METRIC)).then_refused(
         StillReferenced, path="$.metric_id"
     )
+
+
+def test_an_assertion_measures_a_boolean_metric() -> None:
+    command = replace(A_METRIC, definition=Assertion(text="Agent should apologise."))
+    result = given().when(command)
+    (_, version, *_) = result.events
+    assert isinstance(version, MetricVersionAdded)
+    assert version.definition == facts.Assertion(text="Agent should apologise.")
+
+
+def test_an_assertion_measures_nothing_but_a_boolean_metric() -> None:
+    assertion = Assertion(text="Agent should apologise.")
+    numeric = replace(A_METRIC, value_type="numeric")
+    given().when(replace(numeric, definition=assertion)).then_refused(
+        NotMeasured, path="$.definition.type"
+    )
+    given(numeric).when(
+        AddMetricVersion(metric_id=METRIC, definition=assertion)
+    ).then_refused(NotMeasured)

@@ -34,7 +34,7 @@ from events.testing.set_runs import (
     TrialCounted,
 )
 from events.testing.trials import TrialFinished, TrialStarted
-from services.testing import set_runs, trials
+from services.testing import set_run_states, set_runs, trials
 from services.testing.common import (
     AlreadyExists,
     NoSuchVersion,
@@ -215,10 +215,10 @@ def test_parallel_runs_take_a_role_or_a_scope(
     parallel = replace(THREE_TRIALS, allow_parallel=True)
     meta = replace(meta_of(), roles=frozenset({role}), scopes=frozenset({scope}))
     if may:
-        assert len(set_runs.decide(parallel, set_runs.SetRun(), meta)) == 1
+        assert len(set_runs.decide(parallel, set_run_states.SetRun(), meta)) == 1
         return
     with pytest.raises(NoParallelRuns) as refused:
-        set_runs.decide(parallel, set_runs.SetRun(), meta)
+        set_runs.decide(parallel, set_run_states.SetRun(), meta)
     assert refused.value.path == "$.allow_parallel"
 
 
@@ -527,13 +527,13 @@ def test_ten_thousand_trials_are_counted_one_by_one() -> None:
         )
         for place in range(100)
     ]
-    state = set_runs.evolve(
-        set_runs.SetRun(),
+    state = set_run_states.evolve(
+        set_run_states.SetRun(),
         SetRunRequested(run_id=RUN, set_id=SET, origin="imported", specs=specs, seed=0),
     )
     for spec in specs:
         for index in range(spec.run_count):
-            state = set_runs.evolve(
+            state = set_run_states.evolve(
                 state,
                 TrialCounted(
                     run_id=RUN,

@@ -218,3 +218,10 @@ def test_a_unit_test_that_never_was_is_missing() -> None:
     given().when(DeleteUnitTest(unit_test_id=TEST)).then_refused(
         Missing, path="$.unit_test_id"
     )
+
+
+def test_a_limit_may_leave_the_verdict_to_the_criteria() -> None:
+    lenient = ChangeUnitTest(unit_test_id=TEST, on_limit="evaluate")
+    (changed, *_) = given(*DESK, a_test()).when(lenient).events
+    assert isinstance(changed, UnitTestChanged)
+    assert changed.on_limit == "evaluate"

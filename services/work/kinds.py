@@ -1,0 +1,60 @@
+"""The kinds of jobs that workers of this system run, and the tools that they get."""
+
+from dataclasses import dataclass
+
+from events.log import Blobs, EventLog
+from services.handling import Handler
+from services.ports import Clock, Lease
+from services.testing.reactions import PIN, REPORT, TRIAL
+from services.work.cases import Cases
+from services.work.pinning import PinRun
+from services.work.reporting import ReportRun
+from services.work.trials import HoldTrial
+from services.work.working import Kind
+
+
+TRIALS_AT_A_TIME = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tools:
+    """What the jobs of a process share; `handler` lets the system's own actors in."""
+
+    pin: PinRun
+    hold: HoldTrial
+    report: ReportRun
+
+
+def tools(*, log: EventLog, blobs: Blobs, handler: Handler, clock: Clock) -> Tools:
+    """Return the tools of a process."""
+    handle = handler.handle
+    cases = Cases(log=log, blobs=blobs)
+    return Tools(
+        pin=PinRun(handler=handler, clock=clock),
+        hold=HoldTrial(log=log, cases=cases, handle=handle, clock=clock),
+        report=ReportRun(log=log, blobs=blobs, handle=handle, clock=clock),
+    )
+
+
+async def pin(lease: Lease, tools: Tools) -> None:
+    """Pin a run."""
+    await tools.pin(lease)
+
+
+async def hold(lease: Lease, tools: Tools) -> None:
+    """Hold a trial."""
+    await tools.hold(lease)
+
+
+async def report(lease: Lease, tools: Tools) -> None:
+    """Write a run's reports."""
+    await tools.report(lease)
+
+
+def kinds(*, trials: int = TRIALS_AT_A_TIME) -> list[Kind[Tools]]:
+    """Return every kind of job; a process holds so many trials at a time."""
+    return [
+        Kind(name=PIN, run=pin),
+        Kind(name=TRIAL, run=hold, slots=trials),
+        Kind(name=REPORT, run=report),
+    ]
