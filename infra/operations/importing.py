@@ -104,9 +104,23 @@ async def import_tau_bench(
     sha256 = hashlib.sha256(content).hexdigest()
     asked = await asyncio.to_thread(planned, content, sha256, meta.org_id, agent)
     await blobs.put(asked.results, media_type="application/json")
+    outcomes = await handled(
+        asked.commands, handler=handler, meta=meta, progress=progress
+    )
+    return summary(asked, sha256, outcomes)
+
+
+async def handled(
+    commands: Sequence[tuple[UUID, Command]],
+    *,
+    handler: Handler,
+    meta: Meta,
+    progress: Progress | None,
+) -> list[Outcome]:
+    """Return the outcomes of commands with their ids, or raise why one was refused."""
     requests: list[tuple[Command, Meta]] = [
         (command, replace(meta, command_id=command_id))
-        for command_id, command in asked.commands
+        for command_id, command in commands
     ]
     outcomes: list[Outcome] = []
     for start in range(0, len(requests), BULK_COMMANDS):
@@ -114,7 +128,7 @@ async def import_tau_bench(
         outcomes += accepted(chunk, await handler.handle_bulk(chunk))
         if progress is not None:
             progress(len(outcomes), len(requests))
-    return summary(asked, sha256, outcomes)
+    return outcomes
 
 
 def read(source: Path | bytes) -> bytes:
@@ -134,14 +148,20 @@ def read(source: Path | bytes) -> bytes:
 
 def planned(content: bytes, sha256: str, org_id: str, agent: str | None) -> Plan:
     """Return what a file asks for, once all of it is checked."""
-    if agent is not None:
-        try:
-            msgspec.convert(agent, Name)
-        except msgspec.ValidationError as error:
-            message = f"The agent's name: {error}."
-            raise Malformed(message) from error
+    check_agent(agent)
     records = decode_json(content, list[Record], limit=MAX_FILE)
     return plan(records, org_id=org_id, sha256=sha256, agent=agent)
+
+
+def check_agent(name: str | None) -> None:
+    """Raise `Malformed` for a name that an agent cannot have."""
+    if name is None:
+        return
+    try:
+        msgspec.convert(name, Name)
+    except msgspec.ValidationError as error:
+        message = f"The agent's name: {error}."
+        raise Malformed(message) from error
 
 
 def accepted(
