@@ -13,7 +13,7 @@ from cyclopts import App
 
 PLACES: Final = {
     "demo": ("demo:demo", "Start everything, import a sample, show what came of it."),
-    "up": ("stack:up", "Run every role under one supervisor."),
+    "up": ("up:up", "Run every role under one supervisor."),
     "api": ("stack:api", "Run the HTTP role alone."),
     "project": ("stack:project", "Run the projection role alone."),
     "work": ("stack:work", "Run the work role alone."),

@@ -1,8 +1,13 @@
 """Brings a database up to date: its schema by migrations, its read tables by builds."""
 
+import asyncio
+import sys
+
 import asyncpg
+import msgspec
 
 from infra.postgres.migrations import migrate
+from infra.preparing import Addresses
 from projections.builds import ensure
 from projections.catalogue import GROUPS
 
@@ -18,3 +23,13 @@ async def furnish(*, owner: str, projector: str) -> list[str]:
     finally:
         await connection.close()
     return applied
+
+
+def main() -> None:
+    """Furnish the database whose addresses come on standard input."""
+    given = msgspec.json.decode(sys.stdin.buffer.read(), type=Addresses)
+    asyncio.run(furnish(owner=given.owner, projector=given.projector))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ from infra.postgres.blobs import PostgresBlobs
 from infra.postgres.event_log import open_event_log
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.vault import PostgresVault, open_vault
+from infra.preparing import furnish_apart
 from infra.sealing import MasterKeys, ensure_master_keys, read_master_keys
 from infra.settings import Settings, SettingsError, require
 from infra.tokens import Issuer, TokenVerifier, development_key, read_public_key
@@ -127,7 +128,9 @@ async def database(settings: Settings, *, join: bool = True) -> AsyncIterator[Ur
             direct_url=addresses.app,
         )
         if not joined:
-            await furnish(owner=urls.owner, projector=urls.projector)
+            # Who starts a database to keep it stays; others end soon anyway.
+            prepare = furnish if join else furnish_apart
+            await prepare(owner=urls.owner, projector=urls.projector)
         yield urls
 
 

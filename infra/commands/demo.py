@@ -29,7 +29,7 @@ from infra.commands.shared import (
     run,
     screen,
 )
-from infra.commands.stack import roles_of
+from infra.commands.up import roles_of
 from infra.embedded.server import free_port
 from infra.operations.importing import Summary, import_tau_bench
 from infra.operations.scoring import scored

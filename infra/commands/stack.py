@@ -1,6 +1,5 @@
-"""Commands that run a stack and look at it: up, each role alone, doctor, token."""
+"""Commands that run a role alone, and that give a token or tell the settings."""
 
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -17,58 +16,17 @@ from infra.commands.shared import (
     answer,
     run,
 )
-from infra.furnishing import furnish
 from infra.roles import (
     serve_api,
     serve_background,
     serve_projections,
     serve_work,
 )
-from infra.settings import Settings, SetupError, printable
-from infra.supervisor import supervise
+from infra.settings import SetupError, printable
 from infra.wiring import database, issuer
 
 
 MINUTES: Final = Number(gt=0, lte=366 * 24 * 60)
-
-
-def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
-    """Return the arguments of each role of a stack, for the supervisor."""
-    shared = [
-        *["--data-dir", str(settings.data_dir)],
-        *["--log-level", settings.log_level],
-    ]
-    ports = [
-        *["--http-port", str(settings.http_port)],
-        *["--admin-port", str(settings.admin_port)],
-    ]
-    return {
-        "api": lambda: ["api", *shared, *ports],
-        "background": lambda: ["background", *shared],
-    }
-
-
-def up(
-    *,
-    where: Where = Where(),  # noqa: B008 - frozen
-    http_port: Annotated[int | None, Parameter(help="Port of the API.")] = None,
-    admin_port: Annotated[
-        int | None, Parameter(help="Port of health, metrics.")
-    ] = None,
-) -> int:
-    """Run every role under one supervisor, with an embedded PostgreSQL unless given."""
-    settings = where.settings(http_port=http_port, admin_port=admin_port)
-
-    async def work() -> int:
-        async with database(settings, join=False) as urls:
-            if not settings.embedded:
-                await furnish(owner=urls.owner, projector=urls.projector)
-            return await supervise(
-                roles_of(settings),
-                grace_seconds=settings.shutdown_seconds + 5.0,
-            )
-
-    return run(where, work, logging=settings)
 
 
 def api(
