@@ -13,9 +13,10 @@ ROOT = Path(__file__).parents[1]
 MADE = {"__pycache__", "build", "dist", "node_modules"}
 HIDDEN = {".ci", ".gitignore"}
 
+REGISTRIES = ("pypi", "pythonhosted", "npmjs", "crates")
 BANNED = [
     re.compile(r"(?<![\w.*])/(work|root|tmp)/"),
-    re.compile(r"pypi[.]org|pythonhosted[.]org|npmjs[.]org|crates[.]io"),
+    re.compile("|".join(rf"{name}[.](org|io)" for name in REGISTRIES)),
     re.compile(r"(?i)--(extra-)?index[-]url|\bfind-links\b *="),
 ]
 
