@@ -21,7 +21,6 @@ from rapidfuzz import fuzz
 from services.engines.dialogue.lexicon import LANGUAGES, base
 
 
-NAME_CUT: Final = 88.0
 CONCEPT_CUT: Final = 92.0
 COPY_CUT: Final = 90.0
 COPY_WORDS: Final = 8
@@ -261,11 +260,6 @@ def similar(concept: str, said: Sentence, language: str) -> bool:
         return False
     score = fuzz.token_set_ratio(" ".join(wanted), " ".join(sorted(said.content)))
     return score >= CONCEPT_CUT and any(word in said.content for word in wanted)
-
-
-def same_name(one: str, other: str) -> bool:
-    """Return whether two names are the same up to their spelling."""
-    return fuzz.token_set_ratio(fold(one), fold(other)) >= NAME_CUT
 
 
 def share(wanted: Iterable[str], found: frozenset[str]) -> float:

@@ -10,7 +10,6 @@ from services.engines.dialogue.text import (
     foreign,
     language_of,
     mentions,
-    same_name,
     sentence,
     sentences,
     stems_of,
@@ -84,11 +83,6 @@ def test_a_concept_is_found_in_another_order_but_a_code_only_exactly() -> None:
     assert mentions("damage water", said, "en")
     assert mentions("K77Q", said, "en")
     assert not mentions("K77", said, "en")
-
-
-def test_names_are_the_same_up_to_their_spelling() -> None:
-    assert same_name("Dana Field", "dana fields")
-    assert not same_name("Dana Field", "Rob Stone")
 
 
 def test_bare_keywords_are_no_sentence() -> None:
