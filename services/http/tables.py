@@ -136,17 +136,21 @@ class Tables:
         asked = parameters.get("min_position")
         if asked is None:
             return
-        position = asking.integer(asked, "query.min_position")
-        head = await self._log.head()
-        if position > head.position:
-            message = f"The log is only at position {head.position}."
-            raise Malformed(message, path="query.min_position")
+        position = await self._reached(asked, "query.min_position")
         with translating():
             reached = await self._caught_up(
                 table.schema, position, self._limits.wait_seconds
             )
         if reached < position:
             raise NotCaughtUp(asked=position, reached=reached)
+
+    async def _reached(self, asked: str, path: str) -> int:
+        position = asking.integer(asked, path)
+        head = await self._log.head()
+        if position > head.position:
+            message = f"The log is only at position {head.position}."
+            raise Malformed(message, path=path)
+        return position
 
     async def _as_of(
         self, identity: Identity, table: Table, key: str, moment: str
@@ -158,7 +162,7 @@ class Tables:
         entity = asking.identifier(key, "path.id")
         await self._check_sight(identity, table, str(entity))
         if moment.isdecimal():
-            position = asking.integer(moment, "query.as_of")
+            position = await self._reached(moment, "query.as_of")
         else:
             position = await self._log.position_at(asking.moment(moment, "query.as_of"))
         version, state = await self._folding.state(

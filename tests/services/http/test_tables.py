@@ -129,7 +129,7 @@ async def test_rows_of_another_organisation_are_not_there(tables: Tables) -> Non
     assert await tables.names("org_id=umbrella") == []
     assert (await tables.get(f"/{own}")).status == 200
     assert is_problem(await tables.get(f"/{foreign}"), 404)
-    assert is_problem(await tables.get(f"/{foreign}?as_of=100"), 404)
+    assert is_problem(await tables.get(f"/{foreign}?as_of=1"), 404)
 
 
 async def test_filters_by_every_operator(tables: Tables) -> None:
@@ -297,7 +297,7 @@ async def test_an_entity_is_seen_as_it_was(tables: Tables) -> None:
 
 async def test_who_cannot_see_a_row_cannot_see_its_past(tables: Tables) -> None:
     persona_id = await tables.persona()
-    path = f"{PERSONAS}/{persona_id}?as_of=100"
+    path = f"{PERSONAS}/{persona_id}?as_of=1"
     user = tables.world.bearer(roles=["user"])
     hidden = await tables.world.request("GET", path, headers=user)
     assert is_problem(hidden, 404)
@@ -312,6 +312,13 @@ async def test_the_past_is_asked_for_by_position_or_time(world: World) -> None:
     answer = await world.get(f"{PERSONAS}/nobody?as_of=1")
     assert is_problem(answer, 400, "path.id")
     answer = await world.get("/v1/testing/trial_entries/x,1?as_of=1")
+    assert is_problem(answer, 400, "query.as_of")
+
+
+async def test_a_position_that_is_yet_to_come_has_no_past(tables: Tables) -> None:
+    persona_id = await tables.persona()
+    await tables.catch_up()
+    answer = await tables.get(f"/{persona_id}?as_of={10**15}")
     assert is_problem(answer, 400, "query.as_of")
 
 
