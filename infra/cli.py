@@ -16,8 +16,12 @@ PLACES: Final = {
     "up": ("up:up", "Run every role under one supervisor."),
     "api": ("stack:api", "Run the HTTP role alone."),
     "project": ("stack:project", "Run the projection role alone."),
+    "dispatch": ("stack:dispatch", "Run the dispatch role alone."),
     "work": ("stack:work", "Run the work role alone."),
-    "background": ("stack:background", "Run projections and work in one process."),
+    "background": (
+        "stack:background",
+        "Run projections, dispatch and work in one process.",
+    ),
     "migrate": (
         "migrating:migrate",
         "Bring the schema and the read tables up to date.",

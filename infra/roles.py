@@ -3,9 +3,10 @@
 import asyncio
 import signal
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, contextmanager
 from hashlib import sha256
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from aiohttp import web
@@ -58,6 +59,8 @@ ENTITIES: Final[Mapping[str, AnyDecider]] = {
     "testing.trials": trials.decider,
 }
 
+Duty = Literal["project", "dispatch", "work"]
+
 log = structlog.get_logger()
 
 
@@ -109,34 +112,47 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
 
 async def serve_projections(settings: Settings, urls: Urls) -> None:
     """Feed the read tables and follow erasures until told to stop."""
-    await _serve(settings, urls, name="project", project=True, work=False)
+    await _serve(settings, urls, name="project", duties={"project"})
+
+
+async def serve_dispatch(settings: Settings, urls: Urls) -> None:
+    """Ask for what events ask for, and tell the workers of it, until told to stop."""
+    await _serve(settings, urls, name="dispatch", duties={"dispatch"})
 
 
 async def serve_work(settings: Settings, urls: Urls) -> None:
-    """Dispatch what events ask for, and do it, until told to stop."""
-    await _serve(settings, urls, name="work", project=False, work=True)
+    """Do jobs until told to stop."""
+    await _serve(settings, urls, name="work", duties={"work"})
 
 
 async def serve_background(settings: Settings, urls: Urls) -> None:
     """Do in one process what a small stack does behind its API, until told to stop."""
-    await _serve(settings, urls, name="background", project=True, work=True)
+    await _serve(
+        settings, urls, name="background", duties={"project", "dispatch", "work"}
+    )
 
 
 async def _serve(
-    settings: Settings, urls: Urls, *, name: str, project: bool, work: bool
+    settings: Settings, urls: Urls, *, name: str, duties: AbstractSet[Duty]
 ) -> None:
     spare_collector()
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
         parts = await stack.enter_async_context(core(settings, urls, name=name))
         tasks: list[asyncio.Task[None]] = []
-        if project:
+        if "project" in duties:
             tasks.append(await stack.enter_async_context(projecting(urls, parts)))
             following = asyncio.create_task(follow_erasures(settings, parts))
             stack.push_async_callback(_end, following)
             tasks.append(following)
-        if work:
-            doing = working(urls, parts, broker=settings.broker)
+        if duties & {"dispatch", "work"}:
+            doing = working(
+                urls,
+                parts,
+                broker=settings.broker,
+                dispatch="dispatch" in duties,
+                work="work" in duties,
+            )
             tasks.append(await stack.enter_async_context(doing))
         log.info("role_ready", role=name)
         stopped = asyncio.create_task(stopping.wait())

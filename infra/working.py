@@ -1,22 +1,22 @@
-"""Doing the work of a log in this process: dispatcher, relay and worker together.
+"""Doing the work of a log in this process: dispatcher and relay, worker, or all three.
 
-Each may also run in other processes at the same time: one dispatcher of all is at work,
+Any number of processes may do so at the same time: one dispatcher of all is at work,
 relays and workers share what there is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
 )
-from typing import Final
+from typing import Any, Final
 
 from events.message import Command
 from infra.clock import new_id, now
 from infra.postgres.chime import open_chime
-from infra.postgres.pool import open_pool
+from infra.postgres.pool import Pool, open_pool
 from infra.postgres.transport import open_transport
 from infra.postgres.work import PostgresWork
 from infra.rabbit.transport import rabbit_transport
@@ -33,7 +33,11 @@ from services.work.working import Worker
 
 
 POSTGRES: Final = "postgres"
-CONNECTIONS: Final = 16
+TAKING: Final = 16  # connections
+RELAYING: Final = 4
+FEEDING: Final = 3
+
+Duty = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def transport_of(broker: str, urls: Urls) -> AbstractAsyncContextManager[Transport]:
@@ -45,54 +49,54 @@ def transport_of(broker: str, urls: Urls) -> AbstractAsyncContextManager[Transpo
 
 @asynccontextmanager
 async def working(
-    urls: Urls, parts: Core, *, broker: str = POSTGRES
+    urls: Urls,
+    parts: Core,
+    *,
+    broker: str = POSTGRES,
+    dispatch: bool = True,
+    work: bool = True,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Dispatch, relay and work while inside.
+    """Dispatch and relay, or work, or all of it, while inside.
 
     The task that does so ends only by failing; whoever waits long should wait for it.
     """
     stop = asyncio.Event()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        feeding, taking = [
-            await enter(
-                await open_pool(
-                    url,
-                    min_size=1,
-                    max_size=size,
-                    application_name="rehearsal work",
-                )
-            )
-            for url, size in ((urls.projector, 3), (urls.app, CONNECTIONS))
-        ]
-        chime = await enter(open_chime(taking, urls.direct))
+        pool = await enter(await _pool(urls.app, TAKING if work else RELAYING))
+        chime = await enter(open_chime(pool, urls.direct))
         transport = await enter(transport_of(broker, urls))
-        work = PostgresWork(taking, chime)
+        jobs = PostgresWork(pool, chime)
         handler = Handler(log=parts.log, deciders=DECIDER_OF, guard=guard.check_system)
-        dispatcher = Dispatcher(
-            parts.log,
-            feeding,
-            reactions=REACTIONS,
-            handle=handler.handle,
-            stream_of=stream_of,
-            jobs=work,
-            owner=new_id(),
-        )
-        relay = Relay(work, transport, on_failure=ON_FAILURE, handle=handler.handle)
-        worker = Worker(
-            kinds(),
-            tools(log=parts.log, blobs=parts.blobs, handler=handler, clock=now),
-            work=work,
-            transport=transport,
-            owner=new_id(),
-            clock=now,
-        )
+        duties: list[Duty] = []
+        if dispatch:
+            feeding = await enter(await _pool(urls.projector, FEEDING))
+            dispatcher = Dispatcher(
+                parts.log,
+                feeding,
+                reactions=REACTIONS,
+                handle=handler.handle,
+                stream_of=stream_of,
+                jobs=jobs,
+                owner=new_id(),
+            )
+            relay = Relay(jobs, transport, on_failure=ON_FAILURE, handle=handler.handle)
+            duties += [dispatcher.run, relay.run]
+        if work:
+            worker = Worker(
+                kinds(),
+                tools(log=parts.log, blobs=parts.blobs, handler=handler, clock=now),
+                work=jobs,
+                transport=transport,
+                owner=new_id(),
+                clock=now,
+            )
+            duties.append(worker.run)
 
         async def run() -> None:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(dispatcher.run(stop), name="dispatcher")
-                tasks.create_task(relay.run(stop), name="relay")
-                tasks.create_task(worker.run(stop), name="worker")
+                for duty in duties:
+                    tasks.create_task(duty(stop))
 
         task = asyncio.create_task(run(), name="work")
         try:
@@ -100,6 +104,12 @@ async def working(
         finally:
             stop.set()
             await task
+
+
+async def _pool(url: str, size: int) -> Pool:
+    return await open_pool(
+        url, min_size=1, max_size=size, application_name="rehearsal work"
+    )
 
 
 def stream_of(command: Command) -> str:

@@ -19,6 +19,7 @@ from infra.commands.shared import (
 from infra.roles import (
     serve_api,
     serve_background,
+    serve_dispatch,
     serve_projections,
     serve_work,
 )
@@ -60,8 +61,20 @@ def project(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
     return run(where, work, logging=settings)
 
 
+def dispatch(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+    """Run the dispatch role alone: what events ask for, timers, what was not taken."""
+    settings = where.settings()
+
+    async def work() -> int:
+        async with database(settings) as urls:
+            await serve_dispatch(settings, urls)
+        return OK
+
+    return run(where, work, logging=settings)
+
+
 def work(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
-    """Run the work role alone: dispatcher, relay and worker; any number may run."""
+    """Run the work role alone; any number may run."""
     settings = where.settings()
 
     async def serve() -> int:
@@ -73,7 +86,7 @@ def work(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
 
 
 def background(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
-    """Run the projection and the work role in one process, as a small stack does."""
+    """Run projections, dispatch and work in one process, as a small stack does."""
     settings = where.settings()
 
     async def serve() -> int:

@@ -18,6 +18,9 @@ import msgspec
 import psutil
 
 from infra.embedded import running_stack
+from infra.sealing import ensure_master_keys
+from infra.wiring import MASTER_KEY
+from tests.postgres_ladder import Database
 
 
 COMMAND: Final = (sys.executable, "-m", "infra.cli")
@@ -159,6 +162,52 @@ async def started(data_dir: Path) -> AsyncIterator[Up]:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def role(
+    name: str, environment: Mapping[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Yield a role's own process once it is ready; it is told to stop after."""
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, name),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment({**environment, "REHEARSAL_LOG_FORMAT": "json"}),
+    )
+    assert process.stderr is not None
+    said: list[bytes] = []
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while not (said and b"role_ready" in said[-1]):
+                said.append(await process.stderr.readline())
+                assert said[-1], said
+        draining = asyncio.create_task(process.stderr.read())
+        yield process
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(STOP_SECONDS):
+            await draining
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def addressed(database: Database, folder: Path) -> dict[str, str]:
+    """Return the environment of a stack whose PostgreSQL is given, not embedded."""
+    ensure_master_keys(folder / MASTER_KEY)
+    return {
+        "REHEARSAL_DATA_DIR": str(folder),
+        "REHEARSAL_OWNER_URL": database.owner,
+        "REHEARSAL_APP_URL": database.app,
+        "REHEARSAL_PROJECTOR_URL": database.projector,
+        "REHEARSAL_READER_URL": database.reader,
+        "REHEARSAL_KEYS_URL": database.keys,
+        "REHEARSAL_MASTER_KEY_FILE": str(folder / MASTER_KEY),
+    }
 
 
 def _lives(process: psutil.Process) -> bool:
