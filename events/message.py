@@ -7,6 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from events import roles
+
 
 class Command(
     msgspec.Struct,
@@ -64,6 +66,10 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     def actor_id(self) -> str:
         """Return the actor without its kind."""
         return actor_id(self.actor)
+
+    def holds(self, role: str, area: str) -> bool:
+        """Say whether the actor has a role in an area, or everywhere."""
+        return roles.holds(self.roles, role, area)
 
 
 def actor_id(actor: str) -> str:

@@ -110,10 +110,20 @@ def protect(table: Table, physical: str) -> Sequence[str]:
         f"    TO {readers}\n"
         f"    USING ({once(table.rows)})"
     )
+    entered = f"access.in_area({literal(table.schema)})"
+    area = (
+        f"CREATE POLICY area ON {name}\n"
+        f"    AS RESTRICTIVE\n"
+        f"    FOR SELECT\n"
+        f"    TO {readers}\n"
+        f"    USING ({once(entered)})"
+    )
     return [
         f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
         f"DROP POLICY IF EXISTS visible ON {name}",
+        f"DROP POLICY IF EXISTS area ON {name}",
         policy,
+        *(() if table.everyone else (area,)),
         f"GRANT SELECT ON {name} TO {readers}",
     ]
 

@@ -63,8 +63,10 @@ class Table:
 
     `rows` is the SQL predicate of row-level security, over the table's columns and
     the functions `access.current_org()`, `access.current_actor()` and
-    `access.has_role(text)`. `view` is the SELECT of the view under the seed's name
-    where that is more than the table's own columns; `{table}` stands for the table.
+    `access.has_role(area, role)`. Besides, the caller has to have a role in the area
+    of the schema, unless the table is `everyone`'s. `view` is the SELECT of the view
+    under the seed's name where that is more than the table's own columns; `{table}`
+    stands for the table.
     `order` is the key that pages follow. `note` describes the table to users.
     """
 
@@ -79,6 +81,7 @@ class Table:
     references: tuple[Reference, ...] = ()
     view: str | None = None
     view_columns: tuple[Column, ...] = ()
+    everyone: bool = False
 
     @property
     def physical(self) -> str:

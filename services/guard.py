@@ -1,12 +1,17 @@
-"""Who may ask for what: one table, and nothing that is not in it."""
+"""Who may ask for what: one table, and nothing that is not in it.
+
+A command takes a role in its own area, which is the context of its tag.
+"""
 
 from collections.abc import Mapping
-from typing import Final, Literal, get_args
+from typing import Final, Literal, cast, get_args
 
 import msgspec
 
+from events import roles
 from events.errors import Forbidden
 from events.message import Command, Meta
+from events.roles import Area, Role
 from services.access.subjects import EraseSubject
 from services.testing.agents import AgentCommand
 from services.testing.metrics import MetricCommand
@@ -19,7 +24,6 @@ from services.testing.unit_tests import UnitTestCommand
 
 SYSTEM: Final = "system:"
 
-Role = Literal["admin", "user", "viewer"]
 Scope = Literal["import"]
 
 
@@ -45,15 +49,17 @@ PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
 }
 
 
+def area_of(kind: type[Command]) -> Area:
+    """Return the area in which a command takes a role: `testing` of `testing.X`."""
+    return cast("Area", str(kind.__struct_config__.tag).partition(".")[0])
+
+
 def check(command: Command, meta: Meta) -> None:
     """Raise `Forbidden` unless the actor may ask for the command."""
     permission = PERMISSIONS.get(type(command))
     if permission is None:
         raise Forbidden("Nobody may ask for this from outside.")
-    if permission.roles.isdisjoint(meta.roles):
-        needed = " or ".join(sorted(permission.roles))
-        message = f"This needs the role {needed}."
-        raise Forbidden(message)
+    roles.demand(meta.roles, permission.roles, area_of(type(command)))
     if not permission.scopes <= meta.scopes:
         needed = ", ".join(sorted(permission.scopes - meta.scopes))
         message = f"This needs the scope {needed}."

@@ -4,11 +4,14 @@ from typing import Protocol
 
 import msgspec
 
+from events import roles
+
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The organisation and actor behind a token, and what they may do.
 
-    `actor` is `user:ID` or `service:ID`.
+    `actor` is `user:ID` or `service:ID`. A role is plain, for every area, or written
+    `area:role`.
     """
 
     org_id: str
@@ -16,6 +19,10 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+
+    def holds(self, role: str, area: str) -> bool:
+        """Say whether the bearer has a role in an area, or everywhere."""
+        return roles.holds(self.roles, role, area)
 
 
 class Verifier(Protocol):

@@ -15,7 +15,7 @@ from projections.projection import Column, Index, Value
 
 SCHEMA: Final = "testing"
 OWN_ORGANISATION: Final = "org_id = access.current_org()"
-ADMINISTRATORS: Final = "access.has_role('admin')"
+ADMINISTRATORS: Final = "access.has_role('testing', 'admin')"
 
 _encoder: Final = msgspec.json.Encoder()
 

@@ -112,7 +112,8 @@ def _described(kind: type[Command], permission: Permission | None) -> str:
     if permission is not None:
         roles = " or ".join(sorted(permission.roles))
         scopes = "".join(f" and the scope {name}" for name in sorted(permission.scopes))
-        text.append(f"Takes the role {roles}{scopes}.")
+        area = tag(kind).partition(".")[0]
+        text.append(f"Takes the role {roles} in {area}{scopes}.")
     return " ".join(text)
 
 

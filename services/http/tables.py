@@ -176,7 +176,7 @@ class Tables:
         }
 
     async def _check_sight(self, identity: Identity, table: Table, key: str) -> None:
-        if ADMINISTRATOR in identity.roles:
+        if identity.holds(ADMINISTRATOR, table.schema):
             return
         if any(column.visible for column in queries.columns_of(table)):
             message = "This table hides columns; its past takes the role admin."

@@ -52,7 +52,10 @@ PEOPLE: Final = Table(
         Column(name="tags", type="jsonb", nullable=False),
         Column(name="words", type="text[]", nullable=False),
         Column(
-            name="maker", type="text", visible="access.has_role('admin')", note="Who"
+            name="maker",
+            type="text",
+            visible="access.has_role('testing', 'admin')",
+            note="Who",
         ),
     ),
     key=("_id",),

@@ -1,18 +1,24 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 
+from events.roles import ROLES
+from events.testing.personas import PersonaCreated
+from projections.projection import Group, Projection
 from projections.sql import Sql
 from tests.postgres_ladder import Database
 from tests.projections.small import (
     GROUP,
+    TALLIES,
     ListLog,
     created,
     feed,
     projector,
+    tallies,
     versioned,
 )
 
@@ -36,7 +42,7 @@ async def fed(database: Database) -> Database:
     return database
 
 
-async def identify(app: Sql, org_id: str, roles: str = "") -> None:
+async def identify(app: Sql, org_id: str, roles: str = "viewer") -> None:
     await app.execute(
         """
         SELECT
@@ -94,15 +100,61 @@ async def test_an_actor_is_known_with_and_without_its_kind(fed: Database) -> Non
         assert await app.fetchval("SELECT access.has_role('adm')") is False
 
 
+@pytest.mark.parametrize(
+    ("roles", "names"),
+    [
+        ("", []),
+        ("platform", []),
+        ("judge", []),
+        ("crews:admin", []),
+        ("testing:", []),
+        ("testing:judge", []),
+        ("testing:viewer", ["Ada"]),
+        ("crews:admin,testing:tester", ["Ada"]),
+        *((role, ["Ada"]) for role in ROLES),
+    ],
+)
+async def test_rows_of_an_area_take_a_role_there_or_everywhere(
+    fed: Database, roles: str, names: list[str]
+) -> None:
+    async with connected(fed.app) as app, app.transaction():
+        await identify(app, "library", roles)
+        found = await app.fetch("SELECT name FROM testing.people")
+    assert [name for (name,) in found] == names
+
+
+async def test_a_role_in_another_area_shows_no_hidden_column(fed: Database) -> None:
+    async with connected(fed.app) as app:
+        for roles, maker in (
+            ("crews:admin,testing:user", None),
+            ("testing:admin", "mila"),
+        ):
+            async with app.transaction():
+                await identify(app, "library", roles)
+                found = await app.fetchval("SELECT maker FROM testing.people")
+            assert found == maker
+
+
+async def test_a_table_for_everyone_takes_no_role(database: Database) -> None:
+    table = replace(TALLIES, everyone=True)
+    tallied = Projection(table=table, events=(PersonaCreated,), project=tallies)
+    log = ListLog(created(1, "Ada"))
+    async with projector(database) as pool:
+        await feed(pool, log, Group(name="testing", projections=(tallied,)))
+    async with connected(database.app) as app, app.transaction():
+        await identify(app, "library", "")
+        assert await app.fetchval("SELECT created FROM testing.tallies") == 1
+
+
 async def test_a_direct_login_sees_what_it_stands_for(fed: Database) -> None:
-    await register(fed, "rehearsal_reader", "library")
+    await register(fed, "rehearsal_reader", "library", "testing:viewer")
     async with connected(fed.reader) as reader:
         assert await reader.fetchval("SELECT name FROM testing.people") == "Ada"
         assert await reader.fetchval("SELECT access.current_actor_id()") == "ana"
 
 
 async def test_a_direct_login_cannot_set_its_identity(fed: Database) -> None:
-    await register(fed, "rehearsal_reader", "library")
+    await register(fed, "rehearsal_reader", "library", "testing:viewer")
     async with connected(fed.reader) as reader, reader.transaction():
         await identify(reader, "museum", "admin")
         assert await reader.fetchval("SELECT name FROM testing.people") == "Ada"
@@ -142,7 +194,7 @@ async def test_a_column_is_shown_to_those_who_may_see_it(fed: Database) -> None:
 
 
 async def test_a_view_over_views_is_under_the_policies_of_each(fed: Database) -> None:
-    await register(fed, "rehearsal_reader", "library")
+    await register(fed, "rehearsal_reader", "library", "testing:viewer")
     async with connected(fed.reader) as reader:
         rows = await reader.fetch("SELECT text, name FROM testing.sayings")
         assert [tuple(row) for row in rows] == [("young", "Ada")]

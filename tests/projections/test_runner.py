@@ -287,7 +287,8 @@ async def test_a_table_is_dressed_anew_where_its_declaration_changed(
             "SELECT count(*) FROM pg_indexes WHERE tablename = 'people__v1'"
         )
         policy = await session.fetchval(
-            "SELECT qual FROM pg_policies WHERE tablename = 'people__v1'"
+            "SELECT qual FROM pg_policies"
+            " WHERE tablename = 'people__v1' AND policyname = 'visible'"
         )
     assert (indexes, policy) == (1, "false")
 

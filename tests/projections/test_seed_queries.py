@@ -125,7 +125,7 @@ async def stored(database: Database, batch: Sequence[Recorded[Event]]) -> None:
         await connection.execute("ANALYZE")
     finally:
         await connection.close()
-    await let_read(database, ORG)
+    await let_read(database, ORG, "viewer")
 
 
 async def let_read(database: Database, org_id: str, *roles: str) -> None:
@@ -298,7 +298,7 @@ async def test_another_organisation_sees_nothing(database: Database) -> None:
     await stored(database, recorded(*whole()))
     ours = await counts(database)
     assert min(ours.values()) > 0
-    await let_read(database, "elsewhere")
+    await let_read(database, "elsewhere", "viewer")
     assert await counts(database) == dict.fromkeys(ours, 0)
 
 

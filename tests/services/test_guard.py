@@ -6,9 +6,10 @@ from msgspec.structs import replace
 from events.errors import Forbidden
 from events.ids import SubjectId
 from events.message import Command
+from events.roles import AREAS, PLATFORM
 from services import guard
 from services.access.subjects import EraseSubject
-from services.guard import PERMISSIONS, Permission, check, check_system
+from services.guard import PERMISSIONS, Permission, area_of, check, check_system
 from services.routing import COMMANDS, DECIDERS
 from services.testing.references import DropReference
 from tests.given import meta_of
@@ -44,6 +45,22 @@ def test_viewers_and_people_without_a_role_may_not() -> None:
 def test_only_an_admin_may_erase() -> None:
     assert may(ERASURE, "admin")
     assert not may(ERASURE, "user")
+
+
+def test_a_role_in_an_area_is_good_there_only() -> None:
+    assert may(A_PERSONA, "testing:user")
+    assert may(ERASURE, "access:admin")
+    assert not may(A_PERSONA, "access:admin", "education:user")
+    assert not may(A_PERSONA, "testing:", ":user", "testing:user:user")
+
+
+def test_who_runs_the_installation_is_no_organisations_admin() -> None:
+    assert not may(A_PERSONA, PLATFORM)
+    assert not may(ERASURE, PLATFORM)
+
+
+def test_every_command_is_of_a_known_area() -> None:
+    assert {area_of(kind) for kind in PERMISSIONS} <= set(AREAS)
 
 
 def test_a_refusal_says_what_is_needed() -> None:

@@ -26,6 +26,6 @@ def test_a_configuration_says_how_the_agent_is_reached() -> None:
 def test_only_administrators_see_secrets_names_and_settings() -> None:
     hidden = {column.name: column.visible for column in TABLE.columns if column.visible}
     assert hidden == {
-        "secret_ref": "access.has_role('admin')",
-        "settings": "access.has_role('admin')",
+        "secret_ref": "access.has_role('testing', 'admin')",
+        "settings": "access.has_role('testing', 'admin')",
     }

@@ -303,9 +303,13 @@ async def test_who_cannot_see_a_row_cannot_see_its_past(tables: Tables) -> None:
     assert is_problem(hidden, 404)
     await tables.catch_up()
     assert (await tables.world.request("GET", path, headers=user)).status == 200
+    elsewhere = tables.world.bearer(roles=["crews:admin"])
+    for hidden_path in (path, f"{PERSONAS}/{persona_id}"):
+        hidden = await tables.world.request("GET", hidden_path, headers=elsewhere)
+        assert is_problem(hidden, 404)
 
 
-async def test_the_past_is_asked_for_by_position_or_time(world: World) -> None:
+async def test_the_past_is_asked_is_asked_for_by_position_or_time(world: World) -> None:
     for query in ("as_of=x", "as_of=", "as_of=2026-01-01", "as_of=%D9%A3"):
         answer = await world.get(f"{PERSONAS}/{new_id()}?{query}")
         assert is_problem(answer, 400, "query.as_of")

@@ -205,6 +205,8 @@ def test_a_parallel_run_reserves_and_releases_nothing() -> None:
     ("role", "scope", "may"),
     [
         ("admin", "import", True),
+        ("testing:admin", "import", True),
+        ("crews:admin", "import", False),
         ("user", "parallel-runs", True),
         ("user", "import", False),
     ],
