@@ -11,6 +11,7 @@ from typing import Final, Literal
 import structlog
 from aiohttp import web
 
+from infra.carrying import carrying
 from infra.clock import new_id, now
 from infra.postgres.migrations import unapplied
 from infra.settings import Settings
@@ -149,7 +150,8 @@ async def _serve(
             doing = working(
                 urls,
                 parts,
-                broker=settings.broker,
+                carrier=await stack.enter_async_context(carrying(settings)),
+                lease_seconds=settings.lease_seconds,
                 dispatch="dispatch" in duties,
                 work="work" in duties,
             )

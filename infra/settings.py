@@ -20,6 +20,8 @@ PREFIX: Final = "REHEARSAL_"
 TESTS: Final = "REHEARSAL_TEST_"
 FILE: Final = "REHEARSAL_SETTINGS"
 REDACTED: Final = "***"
+POSTGRES: Final = "postgres"
+RABBITMQ: Final = "rabbitmq"
 SUSPICIOUS: Final = re.compile(r"(?i)[@=]|bearer")
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -27,6 +29,8 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 Address = Annotated[str, msgspec.Meta(pattern=r"^postgres(ql)?://")]
+Broker = Annotated[str, msgspec.Meta(pattern=r"^(postgres|rabbitmq|amqps?://.+)$")]
+Namespace = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 
 
 class SetupError(Exception):
@@ -42,10 +46,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     A `*_url` is where a PostgreSQL role connects; `direct_url` bypasses a pooler such
     as PgBouncer, for LISTEN, and is `app_url` unless given. Without any, PostgreSQL
-    runs embedded in `data_dir`. `broker` carries work to the workers: `postgres`, or
-    the amqp:// address of a RabbitMQ. Port 0 takes a free one. A read waits at most
-    `max_wait_seconds` for a position. `proxies` of ours stand in front of the API and
-    add to X-Forwarded-For.
+    runs embedded in `data_dir`. `broker` carries work to the workers: `postgres`, the
+    amqp:// address of a RabbitMQ, or `rabbitmq` for one that runs here or is started
+    in `data_dir`; exchanges and queues are named under `broker_namespace`. A worker
+    that is silent for `lease_seconds` loses its jobs to others. Port 0 takes a free
+    one. A read waits at most `max_wait_seconds` for a position. `proxies` of ours stand
+    in front of the API and add to X-Forwarded-For.
     """
 
     data_dir: Path = Path(".rehearsal")
@@ -58,7 +64,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_url: Address | None = None
     direct_url: Address | None = None
     pool_size: Count = 8
-    broker: Word = "postgres"
+    broker: Broker = POSTGRES
+    broker_namespace: Namespace = "rehearsal"
+    lease_seconds: Annotated[float, msgspec.Meta(ge=1)] = 30.0
 
     http_host: Word = "127.0.0.1"
     http_port: Port = 8080
@@ -114,6 +122,17 @@ def load_settings(
     if problems:
         raise SettingsError("; ".join(problems))
     return Settings(**values)
+
+
+def whole_environment() -> dict[str, str]:
+    """Return the environment of this process, for processes of this system."""
+    return dict(os.environ)  # noqa: TID251 - the one place
+
+
+def inherited() -> dict[str, str]:
+    """Return the environment without our settings, for programs of the machine."""
+    every = whole_environment()
+    return {key: value for key, value in every.items() if not key.startswith(PREFIX)}
 
 
 def require(settings: Settings, *names: str) -> tuple[str, ...]:
@@ -191,7 +210,7 @@ def _converted(
     try:
         return {name: msgspec.convert(value, field.type, strict=False, dec_hook=_path)}
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        shown = f" (got {value!r})" if not name.endswith("_url") else ""
+        shown = f" (got {redacted(str(value))!r})" if not name.endswith("_url") else ""
         problems.append(f"{source}: {error}{shown}")
         return {}
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from infra.settings import whole_environment
 from infra.tether import tethered
 
 
@@ -31,15 +32,20 @@ async def supervise(
     roles: Mapping[str, Callable[[], list[str]]],
     *,
     command: Sequence[str] = COMMAND,
+    environment: Mapping[str, str] | None = None,
     grace_seconds: float = 15.0,
     first_pause: float = FIRST_PAUSE,
+    started: Callable[[str, int], None] = lambda _name, _pid: None,
 ) -> int:
     """Run `command` with each role's arguments until told to stop; return a code.
 
-    The arguments are asked for at every start. SIGTERM and SIGINT stop. 0: stopped as
-    asked; 78: a role's settings are wrong; 1: a role had to be killed.
+    The arguments are asked for at every start, and `started` is told its name and
+    process id. `environment` is added to our own. SIGTERM and SIGINT stop. 0: stopped
+    as asked; 78: a role's settings are wrong; 1: a role had to be killed.
     """
-    supervision = _Supervision(command, grace_seconds, first_pause)
+    supervision = _Supervision(
+        command, environment or {}, grace_seconds, first_pause, started
+    )
     loop = asyncio.get_running_loop()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, supervision.stop)
@@ -55,10 +61,17 @@ async def supervise(
 
 class _Supervision:
     def __init__(
-        self, command: Sequence[str], grace_seconds: float, first_pause: float
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        grace_seconds: float,
+        first_pause: float,
+        started: Callable[[str, int], None],
     ) -> None:
         self.code = 0
         self._command = command
+        self._environment = environment
+        self._started = started
         self._grace_seconds = grace_seconds
         self._first_pause = first_pause
         self._stopping = asyncio.Event()
@@ -93,9 +106,11 @@ class _Supervision:
         child = await asyncio.create_subprocess_exec(
             *tethered([*self._command, *arguments]),
             stdin=asyncio.subprocess.DEVNULL,
+            env={**whole_environment(), **self._environment},
             start_new_session=True,  # the terminal's ^C reaches us, who pass it on
         )
         log.info("role_started", role=name, pid=child.pid)
+        self._started(name, child.pid)
         try:
             await _first(child.wait(), self._stopping.wait())
         finally:

@@ -11,14 +11,17 @@ from contextlib import (
     AsyncExitStack,
     asynccontextmanager,
 )
+from datetime import timedelta
 from typing import Any, Final
 
 from events.message import Command
 from infra.clock import new_id, now
+from infra.embedded.broker import Carrier
 from infra.postgres.chime import open_chime
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.transport import open_transport
 from infra.postgres.work import PostgresWork
+from infra.rabbit.topology import Topology
 from infra.rabbit.transport import rabbit_transport
 from infra.wiring import Core, Urls
 from services import guard
@@ -32,7 +35,6 @@ from services.work.relaying import Relay
 from services.work.working import Worker
 
 
-POSTGRES: Final = "postgres"
 TAKING: Final = 16  # connections
 RELAYING: Final = 4
 FEEDING: Final = 3
@@ -40,11 +42,13 @@ FEEDING: Final = 3
 Duty = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
-def transport_of(broker: str, urls: Urls) -> AbstractAsyncContextManager[Transport]:
-    """Return the transport over a broker: `postgres`, or an address of a RabbitMQ."""
-    if broker == POSTGRES:
+def transport_of(
+    carrier: Carrier, urls: Urls
+) -> AbstractAsyncContextManager[Transport]:
+    """Return the transport over what carries work."""
+    if carrier.url is None:
         return open_transport(urls.app, direct_dsn=urls.direct)
-    return rabbit_transport(broker)
+    return rabbit_transport(carrier.url, topology=Topology(carrier.namespace))
 
 
 @asynccontextmanager
@@ -52,7 +56,8 @@ async def working(
     urls: Urls,
     parts: Core,
     *,
-    broker: str = POSTGRES,
+    carrier: Carrier,
+    lease_seconds: float = 30.0,
     dispatch: bool = True,
     work: bool = True,
 ) -> AsyncIterator[asyncio.Task[None]]:
@@ -65,7 +70,7 @@ async def working(
         enter = stack.enter_async_context
         pool = await enter(await _pool(urls.app, TAKING if work else RELAYING))
         chime = await enter(open_chime(pool, urls.direct))
-        transport = await enter(transport_of(broker, urls))
+        transport = await enter(transport_of(carrier, urls))
         jobs = PostgresWork(pool, chime)
         handler = Handler(log=parts.log, deciders=DECIDER_OF, guard=guard.check_system)
         duties: list[Duty] = []
@@ -84,7 +89,7 @@ async def working(
             duties += [dispatcher.run, relay.run]
         if work:
             worker = Worker(
-                kinds(),
+                kinds(ttl=timedelta(seconds=lease_seconds)),
                 tools(log=parts.log, blobs=parts.blobs, handler=handler, clock=now),
                 work=jobs,
                 transport=transport,

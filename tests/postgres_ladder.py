@@ -9,8 +9,6 @@ wheel is always there too: tests marked `every_postgres` run on both.
 import getpass
 import os
 import shutil
-import socket
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -21,7 +19,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
+from infra.embedded import debian
 from infra.embedded.account import Account, server_account, shared_directory
+from infra.embedded.docker import daemon_answers
 from infra.embedded.installation import Installation, bundled, installed, runnable
 from infra.embedded.server import (
     SMALL,
@@ -44,7 +44,6 @@ from infra.postgres.roles import (
 )
 
 
-DOCKER: Final = "unix:///var/run/docker.sock"
 IMAGE: Final = "postgres:18-alpine"
 ROLE_PASSWORD: Final = "rehearsal-tests"  # noqa: S105 - two runs on one server agree on it
 FORGETFUL: Final[Mapping[str, str]] = {
@@ -85,13 +84,13 @@ def ladder(address: str | None, docker_host: str | None = None) -> list[Rung]:
     wheel = Rung("embedded 18", full=False, open=lambda durable: _own(bundled, durable))
     if address:
         return [Rung("given", full=True, open=lambda _: _given(address)), wheel]
-    if _docker_answers(docker_host or DOCKER):
+    if daemon_answers(docker_host):
         return [Rung(IMAGE, full=True, open=_container), wheel]
     found = installed()
     if found is not None:
         name = f"local {found.major}"
         return [Rung(name, full=True, open=lambda d: _own(lambda: found, d)), wheel]
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if debian.can_install():
         return [Rung("apt", full=True, open=lambda d: _own(_apt, d)), wheel]
     return [wheel]
 
@@ -225,39 +224,13 @@ async def _container(durable: bool) -> AsyncIterator[str]:  # noqa: FBT001 - a R
         yield container.get_connection_url()
 
 
-def _docker_answers(host: str) -> bool:
-    parts = urlsplit(host)
-    family, target = (
-        (socket.AF_UNIX, parts.path)
-        if parts.scheme == "unix"
-        else (socket.AF_INET, (parts.hostname, parts.port or 2375))
-    )
-    with socket.socket(family) as daemon:
-        daemon.settimeout(1)
-        try:
-            daemon.connect(target)
-        except OSError:
-            return False
-        daemon.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
-        return b" 200 " in daemon.recv(64)
-
-
 def _apt() -> Installation:
-    def run(*command: str) -> None:
-        subprocess.run(  # noqa: S603 - fixed words
-            command,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},  # noqa: TID251 - apt needs the machine's own, proxies too
-        )
-
-    run("apt-get", "update", "-qq")
-    run("apt-get", "install", "-y", "-qq", "postgresql-common")
+    debian.install("postgresql-common")
     # The programs alone are wanted, not a server that runs from now on.
     setting = Path("/etc/postgresql-common/createcluster.conf")
     with setting.open("a") as file:
         file.write("create_main_cluster = false\n")
-    run("apt-get", "install", "-y", "-qq", "postgresql")
+    debian.install("postgresql")
     found = installed()
     assert found is not None, "apt installed no PostgreSQL"
     return found

@@ -1,52 +1,29 @@
 """The RabbitMQ that tests run on: the fullest that this machine can offer.
 
-An address in REHEARSAL_TEST_RABBITMQ, else a container where a Docker daemon answers,
-else programs on this machine, else (on Debian, as root) programs that apt installs.
-REQUIRE=rabbitmq makes it an error that there is none. Loaded as a pytest plugin.
+An address in REHEARSAL_TEST_RABBITMQ, else the ladder that the product climbs: programs
+on this machine, else a container where a Docker daemon answers, else (on Debian, as
+root) programs that apt installs. REQUIRE=rabbitmq makes it an error that there is none.
+Loaded as a pytest plugin.
 """
 
 import asyncio
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import (
-    AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from infra.embedded.account import Account, server_account, shared_directory
-from infra.embedded.rabbit import Broker, Programs, greets, installed, start
+from infra.embedded.ladder import Rung, ladder, own_programs
+from infra.embedded.rabbit import Broker, Programs, start
 from infra.embedded.server import new_password
-from tests.postgres_ladder import DOCKER, _docker_answers
-
-
-IMAGE: Final = "rabbitmq:4-alpine"
-AMQP: Final = 5672
-START_SECONDS: Final = 60
-POLICY: Final = Path("/usr/sbin/policy-rc.d")
-NEVER: Final = "#!/bin/sh\nexit 101\n"
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A way to a broker.
-
-    `open` yields the address of one that is not ours; `programs` finds, or installs,
-    what one of our own is made of.
-    """
-
-    name: str
-    open: Callable[[], AbstractAsyncContextManager[str]] | None = None
-    programs: Callable[[], Programs] | None = None
 
 
 RUNG = pytest.StashKey[Rung | None]()
@@ -101,23 +78,11 @@ class OwnBroker:
         return self._broker
 
 
-def ladder(address: str | None, docker_host: str | None = None) -> Rung | None:
-    """Return the fullest rung of this machine, if there is any."""
-    programs, name = _programs()
+def rung(address: str | None) -> Rung | None:
+    """Return the way to a broker of the tests, if there is any."""
     if address:
-        return Rung("given", open=lambda: _given(address), programs=programs)
-    if _docker_answers(docker_host or DOCKER):
-        return Rung(IMAGE, open=_container, programs=programs)
-    return Rung(name, programs=programs) if programs else None
-
-
-def _programs() -> tuple[Callable[[], Programs] | None, str]:
-    found = installed()
-    if found is not None:
-        return (lambda: found), f"local {found.version}"
-    if os.geteuid() == 0 and shutil.which("apt-get"):
-        return _apt, "apt"
-    return None, ""
+        return Rung("given", open=lambda: _given(address))
+    return ladder()
 
 
 @asynccontextmanager
@@ -134,19 +99,19 @@ async def temporary_broker(programs: Programs) -> AsyncIterator[OwnBroker]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    rung = ladder(_environment("REHEARSAL_TEST_RABBITMQ"), _environment("DOCKER_HOST"))
-    if "rabbitmq" in (_environment("REQUIRE") or "").split(",") and rung is None:
+    found = rung(_environment("REHEARSAL_TEST_RABBITMQ"))
+    if "rabbitmq" in (_environment("REQUIRE") or "").split(",") and found is None:
         message = (
             "REQUIRE=rabbitmq, and there is none: give REHEARSAL_TEST_RABBITMQ, "
             "start a Docker daemon or install rabbitmq-server"
         )
         raise pytest.UsageError(message)
-    config.stash[RUNG] = rung
+    config.stash[RUNG] = found
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    rung = config.stash[RUNG]
-    return f"rabbitmq: {rung.name if rung else 'none, its tests are skipped'}"
+    found = config.stash[RUNG]
+    return f"rabbitmq: {found.name if found else 'none, its tests are skipped'}"
 
 
 @pytest.fixture(scope="session")
@@ -188,10 +153,11 @@ class Brokers:
 
     async def own(self) -> OwnBroker:
         """Return the broker that runs as our child."""
-        if self._rung is None or self._rung.programs is None:
+        rung = own_programs()
+        if rung is None or rung.programs is None:
             pytest.skip("rabbitmq-server is not on this machine")
         if self._own is None:
-            programs = await asyncio.to_thread(self._rung.programs)
+            programs = await asyncio.to_thread(rung.programs)
             self._own = await self._stack.enter_async_context(
                 temporary_broker(programs)
             )
@@ -215,61 +181,6 @@ def _folder(account: Account) -> Iterator[Path]:
 @asynccontextmanager
 async def _given(address: str) -> AsyncIterator[str]:
     yield address
-
-
-@asynccontextmanager
-async def _container() -> AsyncIterator[str]:
-    from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - slow to import, and seldom used
-
-    password = new_password()
-    container = (
-        DockerContainer(IMAGE)
-        .with_exposed_ports(AMQP)
-        .with_env("RABBITMQ_DEFAULT_USER", "tests")
-        .with_env("RABBITMQ_DEFAULT_PASS", password)
-    )
-    with container:
-        host = container.get_container_host_ip()
-        port = int(container.get_exposed_port(AMQP))
-        async with asyncio.timeout(START_SECONDS):
-            while not await greets(host, port):  # noqa: ASYNC110 - not in this process
-                await asyncio.sleep(0.1)
-        yield f"amqp://tests:{password}@{host}:{port}/"
-
-
-def _apt() -> Programs:
-    def run(*command: str) -> None:
-        subprocess.run(  # noqa: S603 - fixed words
-            command,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},  # noqa: TID251 - apt needs the machine's own, proxies too
-        )
-
-    run("apt-get", "update", "-qq")
-    with _no_services():
-        run(
-            "apt-get", "install", "-y", "-qq", "--no-install-recommends",
-            "rabbitmq-server",
-        )  # fmt: skip
-    found = installed()
-    assert found is not None, "apt installed no RabbitMQ"
-    return found
-
-
-@contextmanager
-def _no_services() -> Iterator[None]:
-    """Keep packages from starting what they install: the programs alone are wanted."""
-    before = POLICY.read_text() if POLICY.exists() else None
-    POLICY.write_text(NEVER)
-    POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        if before is None:
-            POLICY.unlink()
-        else:
-            POLICY.write_text(before)
 
 
 def _environment(name: str) -> str | None:

@@ -12,10 +12,12 @@ from rich.table import Table as Grid
 from events.errors import Missing
 from events.ids import SetRunId, UnitTestSetId
 from events.message import Command
+from infra.carrying import carrying
 from infra.clock import new_id
 from infra.commands.shared import (
     FAILED,
     OK,
+    Broker,
     Where,
     Who,
     answer,
@@ -25,6 +27,7 @@ from infra.commands.shared import (
 )
 from infra.operations.importing import worded
 from infra.operations.running import Progress, Verdicts, completed
+from infra.settings import Settings
 from infra.wiring import Core, Urls, caught_up, core, database, projecting, reading
 from infra.working import working
 from projections.testing.simulation_unit_test_set_runs import TABLE
@@ -43,10 +46,6 @@ JSON_COLUMNS: Final = frozenset(
     if column.type == "jsonb"
 )
 
-Broker = Annotated[
-    str | None,
-    Parameter(help="postgres, or the amqp:// address of a RabbitMQ; the setting's."),
-]
 Wait = Annotated[
     bool, Parameter(negative="", help="Do the work here, until the run has ended.")
 ]
@@ -160,7 +159,7 @@ def go_on(
     gate: bool,
 ) -> int:
     """Ask for something of a run; to wait is to work until it has ended."""
-    settings = where.settings()
+    settings = where.settings(broker=broker)
 
     async def work() -> int:
         async with (
@@ -172,19 +171,25 @@ def go_on(
                 asked = {"run_id": str(run_id), "position": outcome.position}
                 answer(where, asked, lambda: screen.print(f"run {run_id}"))
                 return OK
-            found = await held(parts, urls, run_id, broker=broker or settings.broker)
+            found = await held(settings, parts, urls, run_id)
         answer(where, found, lambda: print_verdicts(found))
         return exit_code(found) if gate else OK
 
     return run(where, work)
 
 
-async def held(parts: Core, urls: Urls, run_id: SetRunId, *, broker: str) -> Verdicts:
+async def held(
+    settings: Settings, parts: Core, urls: Urls, run_id: SetRunId
+) -> Verdicts:
     """Work until a run has ended and the tables show it, and return its verdicts."""
     async with (
         projecting(urls, parts),
-        working(urls, parts, broker=broker) as doing,
+        carrying(settings) as carrier,
+        working(
+            urls, parts, carrier=carrier, lease_seconds=settings.lease_seconds
+        ) as doing,
     ):
+        screen.print(f"work is carried by {carrier.name}", highlight=False)
         with progress() as bar:
             task = bar.add_task("pinning", total=None)
 

@@ -23,7 +23,14 @@ from events.errors import Failure
 from events.message import Meta
 from infra.clock import new_id, now
 from infra.logs import configure_logs
-from infra.settings import Settings, SettingsError, SetupError, load_settings
+from infra.settings import (
+    POSTGRES,
+    RABBITMQ,
+    Settings,
+    SettingsError,
+    SetupError,
+    load_settings,
+)
 from services.identity import Identity
 
 
@@ -36,6 +43,13 @@ ORG: Final = "local"
 OPERATOR: Final = "user:operator"
 
 Level = Literal["debug", "info", "warning", "error"]
+Broker = Annotated[
+    str | None,
+    Parameter(
+        help="What carries work: postgres, rabbitmq (one that runs here or can be had),"
+        " or the amqp:// address of one; the setting's."
+    ),
+]
 
 screen: Final = Console(stderr=True)
 
@@ -63,6 +77,11 @@ class Where:
         """
         given = {"data_dir": self.data_dir, "log_level": self.log_level, **overrides}
         try:
+            if given.get("broker") == RABBITMQ:
+                # Whose address is set is the RabbitMQ that is meant.
+                usual = load_settings({**given, "broker": None})
+                if usual.broker != POSTGRES:
+                    return usual
             return load_settings(given)
         except SettingsError as error:
             raise SystemExit(_report(self, error, MISCONFIGURED)) from error

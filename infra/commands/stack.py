@@ -12,6 +12,7 @@ from infra.commands.shared import (
     OK,
     OPERATOR,
     ORG,
+    Broker,
     Where,
     answer,
     run,
@@ -61,9 +62,13 @@ def project(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
     return run(where, work, logging=settings)
 
 
-def dispatch(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+def dispatch(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    broker: Broker = None,
+) -> int:
     """Run the dispatch role alone: what events ask for, timers, what was not taken."""
-    settings = where.settings()
+    settings = where.settings(broker=broker)
 
     async def work() -> int:
         async with database(settings) as urls:
@@ -73,9 +78,13 @@ def dispatch(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
     return run(where, work, logging=settings)
 
 
-def work(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+def work(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    broker: Broker = None,
+) -> int:
     """Run the work role alone; any number may run."""
-    settings = where.settings()
+    settings = where.settings(broker=broker)
 
     async def serve() -> int:
         async with database(settings) as urls:
@@ -85,9 +94,13 @@ def work(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
     return run(where, serve, logging=settings)
 
 
-def background(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+def background(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    broker: Broker = None,
+) -> int:
     """Run projections, dispatch and work in one process, as a small stack does."""
-    settings = where.settings()
+    settings = where.settings(broker=broker)
 
     async def serve() -> int:
         async with database(settings) as urls:

@@ -9,10 +9,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from infra.commands.shared import Where, run
+from infra.carrying import carrying
+from infra.commands.shared import Broker, Where, run
 from infra.embedded import embedded_postgres
+from infra.embedded.broker import Carrier
 from infra.preparing import furnish_apart
-from infra.settings import Settings, require
+from infra.settings import POSTGRES, PREFIX, Settings, require
 from infra.supervisor import supervise
 
 
@@ -32,6 +34,14 @@ def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
     }
 
 
+def environment_of(carrier: Carrier) -> dict[str, str]:
+    """Return the settings that tell a role what carries work; no list shows them."""
+    return {
+        f"{PREFIX}BROKER": carrier.url or POSTGRES,
+        f"{PREFIX}BROKER_NAMESPACE": carrier.namespace,
+    }
+
+
 def up(
     *,
     where: Where = Where(),  # noqa: B008 - frozen
@@ -39,14 +49,16 @@ def up(
     admin_port: Annotated[
         int | None, Parameter(help="Port of health, metrics.")
     ] = None,
+    broker: Broker = None,
 ) -> int:
     """Run every role under one supervisor, with an embedded PostgreSQL unless given."""
-    settings = where.settings(http_port=http_port, admin_port=admin_port)
+    settings = where.settings(http_port=http_port, admin_port=admin_port, broker=broker)
 
     async def work() -> int:
-        async with prepared(settings):
+        async with prepared(settings), carrying(settings, join=False) as carrier:
             return await supervise(
                 roles_of(settings),
+                environment=environment_of(carrier),
                 grace_seconds=settings.shutdown_seconds + 5.0,
             )
 

@@ -153,6 +153,7 @@ async def start(
     a free one. Raises `SetupError` with the broker's own words where it does not start.
     """
     _prepare(directory, account)
+    await _without_orphan(directory)
     _trim(log)
     for attempt in range(1, ATTEMPTS + 1):
         before = _size(log)
@@ -306,6 +307,27 @@ async def greets(host: str, port: int) -> bool:
                 await writer.wait_closed()
     except (OSError, TimeoutError):
         return False
+
+
+async def _without_orphan(directory: Path) -> None:
+    """Return once no broker that a killed owner left behind writes to a directory.
+
+    Its tether has told it to stop; one that does not is killed.
+    """
+    deadline = time.monotonic() + STOP_SECONDS
+    while (pid := _orphan(directory)) is not None:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.05)
+
+
+def _orphan(directory: Path) -> int | None:
+    try:
+        pid = int((directory / "pid").read_text())
+        given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None  # gone, or never ours
+    return pid if f"RABBITMQ_PID_FILE={directory / 'pid'}".encode() in given else None
 
 
 def _prepare(directory: Path, account: Account) -> None:

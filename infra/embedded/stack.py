@@ -9,12 +9,10 @@
 
 import asyncio
 import contextlib
-import fcntl
 import os
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -22,7 +20,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 
-from infra.embedded.account import Account, server_account, shared_directory
+from infra.embedded.folder import locked, owner_of, place, prepared, write
 from infra.embedded.installation import Installation, bundled, runnable
 from infra.embedded.server import (
     SMALL,
@@ -48,6 +46,7 @@ from infra.settings import SetupError
 
 
 DATABASE: Final = "rehearsal"
+LOCK: Final = "lock"
 JOIN_SECONDS: Final = 60.0
 LONGEST_PAUSE: Final = 10.0
 
@@ -97,10 +96,10 @@ async def embedded_postgres(
     same address. Raises `StackRunningError` where one runs and `join` is false, and
     `SetupError` where none can run.
     """
-    data_dir = _prepared(data_dir)
+    data_dir = prepared(data_dir)
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
-        with _lock(data_dir) as owned:
+        with locked(data_dir / LOCK) as owned:
             if owned:
                 async with _own(data_dir) as addresses:
                     yield addresses
@@ -127,9 +126,9 @@ async def embedded_postgres(
 def running_stack(data_dir: Path) -> Addresses | None:
     """Return the addresses of the stack that runs in a data directory, if one does."""
     data_dir = data_dir.absolute()
-    if not (data_dir / "lock").exists():
+    if not (data_dir / LOCK).exists():
         return None
-    with _lock(data_dir, shared=True) as unowned:
+    with locked(data_dir / LOCK, shared=True) as unowned:
         if unowned:
             return None
     try:
@@ -147,8 +146,8 @@ def running_stack(data_dir: Path) -> Addresses | None:
 async def _own(data_dir: Path) -> AsyncIterator[Addresses]:
     announcement = data_dir / "stack.json"
     announcement.unlink(missing_ok=True)
-    account = _account(data_dir)
-    cluster = _cluster(data_dir, account)
+    account = owner_of(data_dir / "postgres")
+    cluster = place(data_dir / "postgres", account)
     installation = runnable(_installation(cluster), account)
     fresh = not (cluster / "PG_VERSION").exists()
     secrets = _owned_secrets(data_dir, fresh=fresh)
@@ -181,7 +180,7 @@ async def _own(data_dir: Path) -> AsyncIterator[Addresses]:
             port=listening.port,
             database=DATABASE,
         )
-        _write(announcement, msgspec.json.encode(running), mode=0o644)
+        write(announcement, msgspec.json.encode(running), mode=0o644)
         log.info("postgres_started", port=addresses.port, data_dir=str(data_dir))
         try:
             yield addresses
@@ -226,61 +225,6 @@ async def _furnish(listening: Listening, secrets: Mapping[str, str]) -> None:
     await create_database(superuser, DATABASE)
 
 
-def _prepared(data_dir: Path) -> Path:
-    data_dir = data_dir.expanduser().absolute()
-    try:
-        if not data_dir.exists():
-            data_dir.mkdir(parents=True)
-            # As root the server's user has to pass, and may see no more.
-            data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-        (data_dir / "lock").touch()
-    except OSError as error:
-        message = f"the data directory {data_dir} cannot be used: {error.strerror}"
-        raise SetupError(message) from None
-    return data_dir
-
-
-@contextmanager
-def _lock(data_dir: Path, *, shared: bool = False) -> Iterator[bool]:
-    """Yield whether the lock was free; it is ours until the end if it was."""
-    with (data_dir / "lock").open("rb") as file:
-        try:
-            fcntl.flock(
-                file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
-            )
-            free = True
-        except BlockingIOError:
-            free = False
-        yield free
-
-
-def _cluster(data_dir: Path, account: Account) -> Path:
-    """Return where the cluster is, or will be; its parent exists."""
-    here = data_dir / "postgres"
-    if here.exists() or account.may_enter(data_dir):
-        return here.resolve()
-    if not here.is_symlink():
-        apart = Path(tempfile.mkdtemp(prefix="stack-", dir=shared_directory()))
-        apart.chmod(0o711)
-        here.symlink_to(apart / "postgres")
-    target = here.readlink()
-    if not target.parent.exists():
-        message = (
-            f"{here} leads to {target}, which is gone; restore it or remove the link"
-        )
-        raise SetupError(message)
-    return target
-
-
-def _account(data_dir: Path) -> Account:
-    """Return the owner of the cluster that exists, or of the one to be made."""
-    cluster = data_dir / "postgres"
-    if os.geteuid() == 0 and cluster.exists():
-        status = cluster.stat()
-        return Account(status.st_uid, status.st_gid)
-    return server_account()
-
-
 def _installation(cluster: Path) -> Installation:
     try:
         return bundled(int((cluster / "PG_VERSION").read_text()))
@@ -295,7 +239,7 @@ def _owned_secrets(data_dir: Path, *, fresh: bool) -> dict[str, str]:
     names = (SUPERUSER, *ROLES)
     secrets = {name: known.get(name) or new_password() for name in names}
     if secrets != known:
-        _write(file, msgspec.json.format(msgspec.json.encode(secrets)), mode=0o600)
+        write(file, msgspec.json.format(msgspec.json.encode(secrets)), mode=0o600)
     return secrets
 
 
@@ -331,15 +275,3 @@ def _address(
     directory = quote(str(listening.directory), safe="")
     login = f"{role}:{secrets[role]}"
     return f"postgresql://{login}@/{database}?host={directory}&port={listening.port}"
-
-
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """Replace a file whole: a reader sees the old content or the new."""
-    making = path.with_name(f"{path.name}.making")
-    making.unlink(missing_ok=True)
-    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    making.replace(path)

@@ -1,6 +1,7 @@
 """The kinds of jobs that workers of this system run, and the tools that they get."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from events.log import Blobs, EventLog
 from services.handling import Handler
@@ -10,7 +11,7 @@ from services.work.cases import Cases
 from services.work.pinning import PinRun
 from services.work.reporting import ReportRun
 from services.work.trials import HoldTrial
-from services.work.working import Kind
+from services.work.working import TTL, Kind
 
 
 TRIALS_AT_A_TIME = 16
@@ -51,10 +52,13 @@ async def report(lease: Lease, tools: Tools) -> None:
     await tools.report(lease)
 
 
-def kinds(*, trials: int = TRIALS_AT_A_TIME) -> list[Kind[Tools]]:
-    """Return every kind of job; a process holds so many trials at a time."""
+def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[Tools]]:
+    """Return every kind of job, each leased for `ttl`.
+
+    A process holds so many trials at a time.
+    """
     return [
-        Kind(name=PIN, run=pin),
-        Kind(name=TRIAL, run=hold, slots=trials),
-        Kind(name=REPORT, run=report),
+        Kind(name=PIN, run=pin, ttl=ttl),
+        Kind(name=TRIAL, run=hold, slots=trials, ttl=ttl),
+        Kind(name=REPORT, run=report, ttl=ttl),
     ]

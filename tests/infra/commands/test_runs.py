@@ -28,10 +28,13 @@ async def runs(up: Up, *words: object) -> Answer:
     )
 
 
-async def test_the_same_seed_gives_the_same_verdicts(up: Up) -> None:
+async def test_the_same_seed_gives_the_same_verdicts_over_either_broker(
+    up: Up, rabbitmq: str
+) -> None:
     await send(up)
     start = ("start", SET, "--trials", 2, "--seed", 7, "--wait", "--gate")
-    first, second = await runs(up, *start), await runs(up, *start)
+    first = await runs(up, *start, "--broker", "postgres")
+    second = await runs(up, *start, "--broker", rabbitmq)
     assert (first.json["status"], first.json["trials"]) == ("completed", 6)
     assert first.json["run_id"] != second.json["run_id"]
     assert first.json["verdicts"] == second.json["verdicts"]
@@ -62,3 +65,10 @@ async def test_an_unfinished_run_stands_alone_until_it_is_cancelled(up: Up) -> N
     assert cancelled.code == 0
     shown = await runs(up, "show", long.json["run_id"])
     assert shown.json["status"] == "cancelled"
+
+
+async def test_a_broker_that_is_none_is_named(up: Up) -> None:
+    wrong = await runs(up, "start", SET, "--wait", "--broker", "kafka://x:secret@y")
+    assert (wrong.code, wrong.json["problem"]) == (78, "SettingsError")
+    assert "--broker" in wrong.json["detail"]
+    assert "secret" not in wrong.json["detail"] + wrong.err
