@@ -23,6 +23,7 @@ from events.errors import (
 )
 from events.message import Event, Recorded
 from services.handling import Outcome
+from services.testing.progress import RunProgress
 
 
 PROBLEMS: Final[Mapping[int, type[Failure]]] = {
@@ -73,6 +74,7 @@ class _Tagged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _outcome: Final = msgspec.json.Decoder(Outcome)
+_progress: Final = msgspec.json.Decoder(RunProgress)
 _problem: Final = msgspec.json.Decoder(Problem)
 _told: Final = msgspec.json.Decoder(_Told)
 _tagged: Final = msgspec.json.Decoder(_Tagged)
@@ -125,6 +127,11 @@ def recorded(data: bytes) -> Recorded[Event]:
         headers=told.headers,
         event=catalogue.decode(kind, bytes(told.event)),
     )
+
+
+def progress(data: bytes) -> RunProgress:
+    """Return the progress that a message holds."""
+    return _progress.decode(data)
 
 
 def _meant(problem: Problem, *, retry_after: float) -> Failure:

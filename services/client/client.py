@@ -33,6 +33,7 @@ from services.client import answers
 from services.client.retrying import pauses
 from services.handling import Outcome
 from services.ports import Ids
+from services.testing.progress import RunProgress
 
 
 PATIENCE: Final = 30.0
@@ -228,40 +229,65 @@ class Client:
         A broken connection is taken up again where it broke. Raises the failure where
         the server says no, and `Unavailable` once it was away for `patience` seconds.
         """
+        query = {"type": ",".join(map(tag, types))} if types else {}
+        url = self._url("/v1/events").with_query(after=str(after), **query)
+        async with aclosing(self._messages(url)) as messages:
+            async for data in messages:
+                yield answers.recorded(data)
+
+    async def progress(
+        self, run_id: UUID, *, min_position: int | None = None
+    ) -> AsyncGenerator[RunProgress, None]:
+        """Yield how far a run of a set is, now and at every change, until it has ended.
+
+        Fails as `events` does; `min_position` waits for a run that was just started.
+        """
+        path = f"/v1/testing/simulation_unit_test_set_runs/{run_id}/progress"
+        url = self._url(path)
+        if min_position is not None:
+            url = url.with_query(min_position=str(min_position))
+        async with aclosing(self._messages(url)) as messages:
+            async for data in messages:
+                progress = answers.progress(data)
+                yield progress
+                if progress.ended:
+                    return
+
+    async def _messages(self, url: URL) -> AsyncGenerator[bytes, None]:
+        """Yield the data of a live feed for ever, taken up again where it breaks."""
         waits = pauses()
         away_since: float | None = None
+        last: int | None = None
         while True:
             try:
-                async with aclosing(self._messages(after, types)) as messages:
+                async with aclosing(self._connected(url, last)) as messages:
                     async for position, data in messages:
                         waits, away_since = pauses(), None
-                        after = position
+                        last = position
                         if data:
-                            yield answers.recorded(data)
+                            yield data
             except (Unavailable, TooMany, aiohttp.ClientError, TimeoutError) as error:
                 away_since = away_since or monotonic()
                 if monotonic() - away_since > self._patience:
                     raise _away(error) from error
             await self._sleep(next(waits))
 
-    async def _messages(
-        self, after: int, types: Sequence[type[Event]]
-    ) -> AsyncGenerator[tuple[int, bytes], None]:
-        """Yield the id and the data of each message of the live feed."""
-        query = {"after": str(after)}
-        if types:
-            query["type"] = ",".join(map(tag, types))
+    async def _connected(
+        self, url: URL, last: int | None
+    ) -> AsyncGenerator[tuple[int | None, bytes], None]:
+        """Yield the id and the data of each message of one connection."""
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=ANSWER_SECONDS, sock_read=SILENCE_SECONDS
         )
+        resumed = {} if last is None else {"Last-Event-ID": str(last)}
         async with self._opened.get(
-            self._url("/v1/events").with_query(query),
-            headers={**self._bearer(), "Accept": "text/event-stream"},
+            url,
+            headers={**self._bearer(), "Accept": "text/event-stream", **resumed},
             timeout=timeout,
         ) as response:
             if response.status != 200:  # noqa: PLR2004 - HTTP
                 raise answers.failure(response.status, await response.read())
-            position, data = after, b""
+            position, data = last, b""
             async for line in _lines(response.content):
                 name, _, value = line.partition(b": ")
                 if name == b"id":

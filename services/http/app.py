@@ -19,11 +19,14 @@ from services.http.docs import Docs
 from services.http.edge import edge
 from services.http.feed import Feed
 from services.http.limits import Limits
+from services.http.live import Live
 from services.http.metrics import Metrics
 from services.http.openapi import Permission, describe
+from services.http.progress import ProgressRoute
 from services.http.reading import Reader
 from services.http.reliability import ReliabilityRoute
-from services.http.tables import CaughtUp, Folding, Tables
+from services.http.tables import Folding, Tables
+from services.http.waiting import CaughtUp, Waiting
 from services.identity import Verifier
 from services.ports import Clock, Ids
 
@@ -64,19 +67,29 @@ def make_app(
         metrics=metrics,
         limits=limits,
     )
+    waiting = Waiting(log=log, caught_up=caught_up, seconds=limits.wait_seconds)
+    live = Live(metrics=metrics, limits=limits)
     table_routes = Tables(
         tables=tables,
         entities=entities,
         reader=reader,
         folding=handler,
         log=log,
-        caught_up=caught_up,
+        waiting=waiting,
         identify=identify,
         secret=secret,
         limits=limits,
     )
     reliability = ReliabilityRoute(reader=reader, identify=identify)
-    feed = Feed(log=log, identify=identify, metrics=metrics, limits=limits)
+    progress = ProgressRoute(
+        reader=reader,
+        log=log,
+        waiting=waiting,
+        identify=identify,
+        live=live,
+        limits=limits,
+    )
+    feed = Feed(log=log, identify=identify, live=live, limits=limits)
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
     docs = Docs(
         describe(
@@ -102,11 +115,15 @@ def make_app(
                 "/v1/testing/simulation_unit_test_set_runs/{id}/reliability",
                 reliability.get,
             ),
+            get(
+                "/v1/testing/simulation_unit_test_set_runs/{id}/progress",
+                progress.get,
+            ),
             get("/v1/{context}/{table}", table_routes.rows),
             get("/v1/{context}/{table}/{id}", table_routes.row),
         ]
     )
-    app.on_shutdown.append(feed.close)
+    app.on_shutdown.append(live.close)
     return app
 
 

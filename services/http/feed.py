@@ -1,42 +1,35 @@
 """The log of the caller's organisation: in pages, live, and stream by stream.
 
 A feed is read from the log at the client's own pace and buffers one page, so a slow
-client costs nothing but its connection, which is closed when it takes nothing for long.
-The cursor is a position of the whole log: a client that comes back with the last id it
-saw misses nothing and sees nothing twice.
+client costs nothing but its connection. The cursor is a position of the whole log: a
+client that comes back with the last id it saw misses nothing and sees nothing twice.
 
 The log holds what read tables may hide from people, so it is for administrators, and
 for services with the scope `events`.
 """
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
-import structlog
 from aiohttp import web
 
 from events.catalogue import EVENTS, tag
-from events.errors import Failure, Malformed, Missing, TooMany
+from events.errors import Malformed, Missing
 from events.log import EventLog
 from events.message import Event, Recorded
 from services.http import asking
 from services.http.asking import Identify
 from services.http.limits import Limits
-from services.http.metrics import Metrics
+from services.http.live import SSE, Live, Write
 from services.identity import Identity
 
 
 JSON: Final = "application/json"
-SSE: Final = "text/event-stream"
 ROLES: Final = frozenset({"admin"})
 SCOPE: Final = "events"
 HEADERS: Final = {"Content-Type": JSON, "Cache-Control": "no-store"}
 
-_log: Final = structlog.get_logger()
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -44,14 +37,12 @@ class Feed:
     """The routes of events."""
 
     def __init__(
-        self, *, log: EventLog, identify: Identify, metrics: Metrics, limits: Limits
+        self, *, log: EventLog, identify: Identify, live: Live, limits: Limits
     ) -> None:
         self._log = log
         self._identify = identify
-        self._metrics = metrics
+        self._live = live
         self._limits = limits
-        self._open: Counter[tuple[str, str]] = Counter()
-        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer a page of events, or with Accept: text/event-stream the live feed."""
@@ -62,7 +53,7 @@ class Feed:
         after = asking.integer(parameters.get("after", "0"), "query.after")
         types = _types(parameters.get("type"))
         if kind == SSE:
-            return await self._live(request, identity, after, types)
+            return await self._follow(request, identity, after, types)
         limit = _limit(parameters.get("limit"), self._limits)
         found: list[Recorded[Event]] = []
         scanned = 0
@@ -107,13 +98,7 @@ class Feed:
         whole = {"stream_id": stream_id, "version": stream.version, "events": page}
         return web.Response(body=_encode(whole), headers=headers)
 
-    async def close(self, _app: web.Application) -> None:
-        """End every live feed; clients come back to another process."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _live(
+    async def _follow(
         self,
         request: web.Request,
         identity: Identity,
@@ -123,37 +108,17 @@ class Feed:
         last = request.headers.get("Last-Event-ID")
         if last is not None:
             after = asking.integer(last, "headers.Last-Event-ID")
-        async with self._counted(identity):
+        async with self._live.counted(identity):
             page = await self._log.read(after, self._limits.default_events)
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": SSE,
-                    "Cache-Control": "no-store",
-                    "X-Accel-Buffering": "no",
-                }
-            )
-            await response.prepare(request)
-            feeding = asyncio.ensure_future(
-                self._feed(response, identity, after, types, page)
-            )
-            self._tasks.add(feeding)
-            try:
-                await feeding
-            except (Failure, ConnectionError) as error:
-                _log.info("feed_ended", reason=str(error))
-            except TimeoutError:
-                _log.info("feed_ended", reason="the client is too slow")
-                if request.transport is not None:
-                    request.transport.abort()
-            except asyncio.CancelledError:
-                feeding.cancel()
-            finally:
-                self._tasks.discard(feeding)
-        return response
+
+            async def feed(write: Write) -> None:
+                await self._feed(write, identity, after, types, page)
+
+            return await self._live.respond(request, feed)
 
     async def _feed(
         self,
-        response: web.StreamResponse,
+        write: Write,
         identity: Identity,
         after: int,
         types: frozenset[str] | None,
@@ -164,7 +129,7 @@ class Feed:
             for recorded in page:
                 after = recorded.position
                 if _is_for(recorded, identity, types):
-                    await self._write(response, _message(recorded))
+                    await write(_message(recorded))
                     told = after
             if len(page) < self._limits.default_events:
                 head = await self._log.wait(
@@ -172,28 +137,9 @@ class Feed:
                 )
                 if head <= after:
                     passed = b"" if told == after else b"id: %d\n" % after
-                    await self._write(response, b": heartbeat\n%b\n" % passed)
+                    await write(b": heartbeat\n%b\n" % passed)
                     told = after
             page = await self._log.read(after, self._limits.default_events)
-
-    async def _write(self, response: web.StreamResponse, chunk: bytes) -> None:
-        await asyncio.wait_for(response.write(chunk), self._limits.drop_seconds)
-
-    @asynccontextmanager
-    async def _counted(self, identity: Identity) -> AsyncIterator[None]:
-        key = identity.org_id, identity.actor
-        if self._open[key] >= self._limits.feeds_per_actor:
-            message = f"An actor has at most {self._limits.feeds_per_actor} feeds."
-            raise TooMany(message, retry_after=self._limits.heartbeat_seconds)
-        self._open[key] += 1
-        self._metrics.feeds += 1
-        try:
-            yield
-        finally:
-            self._metrics.feeds -= 1
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
 
 
 def _message(recorded: Recorded[Event]) -> bytes:

@@ -20,6 +20,7 @@ from services.http.limits import Limits
 from services.http.openapi_paths import REFERENCE, Schema, paths, reference, row_name
 from services.http.problems import PROBLEMS, Document
 from services.http.reliability import Reliability
+from services.testing.progress import RunProgress
 
 
 class Permission(Protocol):
@@ -46,7 +47,8 @@ def describe(
     """Return the whole description."""
     kinds: list[type[msgspec.Struct]] = [*commands.values(), *EVENTS.values()]
     _, schemas = msgspec.json.schema_components(
-        [*kinds, Outcome, Envelope, Document, Reliability], ref_template=REFERENCE
+        [*kinds, Outcome, Envelope, Document, Reliability, RunProgress],
+        ref_template=REFERENCE,
     )
     names = {kind: _component(kind, schemas) for kind in kinds}
     for kind in kinds:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from projections.projection import Column, Table
 from services.http import blobs, feed, formats, problems, queries, values
 from services.http.limits import Limits
+from services.http.live import SSE
 from services.http.problems import PROBLEMS
 
 
@@ -32,6 +33,9 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         **_table_paths(tables, limits),
         "/v1/testing/simulation_unit_test_set_runs/{id}/reliability": {
             "get": _get_reliability()
+        },
+        "/v1/testing/simulation_unit_test_set_runs/{id}/progress": {
+            "get": _get_progress()
         },
         **_event_paths(limits),
         **_blob_paths(limits),
@@ -280,6 +284,45 @@ def _get_reliability() -> Schema:
     }
 
 
+def _get_progress() -> Schema:
+    return {
+        "tags": ["testing"],
+        "operationId": "get_set_run_progress",
+        "summary": "How far a set run is",
+        "description": "With Accept: text/event-stream the connection stays open until "
+        "the run has ended, and each change follows as a message `progress` that holds "
+        "all counts; its id is a position, and Last-Event-ID goes on after it without "
+        "a gap. 204 tells who comes back that the run had ended there.",
+        "parameters": [
+            _parameter(
+                "id", {"type": "string", "format": "uuid"}, "The run", place="path"
+            ),
+            _parameter(
+                "min_position",
+                {"type": "integer", "minimum": 0},
+                "Wait until the read tables are at this position",
+            ),
+            _parameter(
+                "Last-Event-ID",
+                {"type": "integer", "minimum": 0},
+                "The position that the feed was left at",
+                place="header",
+            ),
+        ],
+        "responses": {
+            "200": {
+                "description": "The progress, or the live feed",
+                "content": {
+                    JSON: {"schema": reference("RunProgress")},
+                    SSE: {"schema": {"type": "string"}},
+                },
+            },
+            "204": {"description": "The run had ended at the given position"},
+            **_answers("malformed", "missing", "not-acceptable", "too-many"),
+        },
+    }
+
+
 def _event_paths(limits: Limits) -> Schema:
     text: Schema = {"type": "string"}
     position: Schema = {"type": "integer", "minimum": 0, "default": 0}
@@ -329,7 +372,7 @@ def _event_paths(limits: Limits) -> Schema:
                                     "required": ["events", "after", "more"],
                                 }
                             },
-                            feed.SSE: {"schema": text},
+                            SSE: {"schema": text},
                         },
                     },
                     **_answers("malformed", "not-acceptable", "too-many"),

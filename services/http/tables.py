@@ -6,7 +6,7 @@ takes an administrator where the table hides columns, and a row that the caller 
 from everyone else.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -20,14 +20,10 @@ from services.decider import AnyDecider
 from services.http import asking, cursors, formats, queries, values
 from services.http.asking import Identify
 from services.http.limits import Limits
-from services.http.problems import NotCaughtUp
-from services.http.reading import Reader, translating
+from services.http.reading import Reader
+from services.http.waiting import Waiting
 from services.identity import Identity
 
-
-CaughtUp = Callable[[str, int, float], Awaitable[int]]
-"""Waits until a group's read tables are at a position, at most so many seconds, and
-returns the position that they have reached."""
 
 ADMINISTRATOR: Final = "admin"
 
@@ -53,7 +49,7 @@ class Tables:
         reader: Reader,
         folding: Folding,
         log: EventLog,
-        caught_up: CaughtUp,
+        waiting: Waiting,
         identify: Identify,
         secret: bytes,
         limits: Limits,
@@ -66,7 +62,7 @@ class Tables:
         self._reader = reader
         self._folding = folding
         self._log = log
-        self._caught_up = caught_up
+        self._waiting = waiting
         self._identify = identify
         self._secret = secret
         self._limits = limits
@@ -80,7 +76,7 @@ class Tables:
         query = queries.listing(
             table, parameters, secret=self._secret, limits=self._limits
         )
-        await self._wait(table, parameters)
+        await self._waiting.for_tables(parameters, table.schema)
         rows = await self._reader.read(identity, query.sql, query.args)
         page = rows[: query.limit]
         following: URL | None = None
@@ -115,7 +111,7 @@ class Tables:
             found = await self._as_of(identity, table, key, parameters["as_of"])
         else:
             query = queries.single(table, key, parameters)
-            await self._wait(table, parameters)
+            await self._waiting.for_tables(parameters, table.schema)
             rows = await self._reader.read(identity, query.sql, query.args)
             if not rows:
                 raise Missing
@@ -132,26 +128,6 @@ class Tables:
             raise Missing("There is no such read table.")
         return table
 
-    async def _wait(self, table: Table, parameters: Mapping[str, str]) -> None:
-        asked = parameters.get("min_position")
-        if asked is None:
-            return
-        position = await self._reached(asked, "query.min_position")
-        with translating():
-            reached = await self._caught_up(
-                table.schema, position, self._limits.wait_seconds
-            )
-        if reached < position:
-            raise NotCaughtUp(asked=position, reached=reached)
-
-    async def _reached(self, asked: str, path: str) -> int:
-        position = asking.integer(asked, path)
-        head = await self._log.head()
-        if position > head.position:
-            message = f"The log is only at position {head.position}."
-            raise Malformed(message, path=path)
-        return position
-
     async def _as_of(
         self, identity: Identity, table: Table, key: str, moment: str
     ) -> dict[str, object]:
@@ -162,7 +138,7 @@ class Tables:
         entity = asking.identifier(key, "path.id")
         await self._check_sight(identity, table, str(entity))
         if moment.isdecimal():
-            position = await self._reached(moment, "query.as_of")
+            position = await self._waiting.reached(moment, "query.as_of")
         else:
             position = await self._log.position_at(asking.moment(moment, "query.as_of"))
         version, state = await self._folding.state(

@@ -25,7 +25,7 @@ from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.http.reading import Reader, Row
 from services.http.serving import serving
-from services.http.tables import CaughtUp
+from services.http.waiting import CaughtUp
 from services.identity import Identity
 from services.routing import COMMANDS, DECIDER_OF
 from services.testing import personas
