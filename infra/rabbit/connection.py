@@ -22,7 +22,7 @@ from aio_pika.exceptions import (
     ChannelPreconditionFailed,
     ProbableAuthenticationError,
 )
-from aiormq.exceptions import ChannelAccessRefused
+from aiormq.exceptions import ChannelAccessRefused, ConnectionInternalError
 
 from events.errors import Unavailable
 from infra.rabbit.capabilities import Capabilities, capabilities
@@ -34,6 +34,7 @@ HEARTBEAT_SECONDS: Final = 20
 CONNECT_SECONDS: Final = 10.0
 CALL_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
+SILENCE_SECONDS: Final = 5.0
 STEADY_SECONDS: Final = 10.0
 SHORTEST: Final = 0.1
 LONGEST: Final = 5.0
@@ -57,6 +58,7 @@ class Link:
         self._lost = asyncio.Event()
         self._declared: set[str] = set()
         self._declaring = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._keeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -161,6 +163,73 @@ class Link:
         """Say that a queue seems to be gone, so that it is declared again."""
         self._declared.discard(queue.name)
 
+    async def suspect(self, queue: Queue | None) -> None:
+        """Look into a queue that failed us, and delete one that can serve nobody.
+
+        Without a queue only the connection is looked into.
+
+        A queue can be without a leader for ever: RabbitMQ 3.10 leaves one so that was
+        made less than a second before the broker was killed. Whoever uses it declares
+        it again. Raises `Unavailable` where nothing could be found out or done.
+        """
+        async with self._looking:
+            await self._check()
+            if queue is None or await self._serves(queue):
+                return
+            self.forget(queue)
+            if not (queue.passing and self._declare):
+                _log.error("queue_stuck", link=self.name, queue=queue.name)
+                return
+            try:
+                # The broker waits 5 seconds itself for a leader to do it.
+                async with self._apart() as channel, answered(2 * CALL_SECONDS):
+                    await channel.queue_delete(queue.name)
+            except RefusedError as error:
+                message = f"{queue.name} is stuck and cannot be deleted: {error}"
+                raise Unavailable(message) from error
+            _log.warning("queue_deleted", link=self.name, queue=queue.name)
+
+    async def _check(self) -> None:
+        """Give up our own connection where it is that which gives no answer."""
+        if await self._blocked():
+            raise Unavailable("the broker takes no messages now")
+        try:
+            channel = await self.open_channel()
+        except Unanswered:
+            raise
+        except Unavailable:
+            return
+        await close_channel(channel)
+
+    async def _serves(self, queue: Queue) -> bool:
+        """Say whether a queue can do what takes a leader, or is not there."""
+        try:
+            async with self._apart() as channel, answered(SILENCE_SECONDS):
+                found = await channel.get_queue(queue.name, ensure=False)
+                message = await found.get(fail=False, timeout=None)
+                if message is not None:
+                    await message.reject(requeue=True)
+        except (Unanswered, BrokenError):
+            return False
+        except RefusedError:
+            self.forget(queue)
+        return True
+
+    @asynccontextmanager
+    async def _apart(self) -> AsyncIterator[AbstractChannel]:
+        """Yield a channel whose connection nothing else uses, nor can break."""
+        connection = await self._dial()
+        try:
+            async with answered(CALL_SECONDS):
+                channel = await connection.channel()
+        except Unanswered as error:
+            await _close(connection)
+            raise Unavailable("the broker is silent") from error
+        try:
+            yield channel
+        finally:
+            await _close(connection)
+
     async def _declare_one(self, channel: AbstractChannel, queue: Queue) -> None:
         passive = not self._declare
         try:
@@ -223,16 +292,7 @@ class Link:
                 pause = await backed_off(pause)
 
     async def _connect(self) -> AbstractConnection:
-        try:
-            async with answered(CONNECT_SECONDS):
-                connection = await aio_pika.connect(
-                    self._url,
-                    heartbeat=HEARTBEAT_SECONDS,
-                    client_properties={"connection_name": self.name},
-                )
-        except RefusedError as error:
-            message = f"the broker refuses us: {error}"
-            raise SetupError(message) from error
+        connection = await self._dial()
         transport = connection.transport
         assert transport is not None, "a new connection has a transport"  # noqa: S101 - for the type checker
         try:
@@ -251,9 +311,25 @@ class Link:
         )
         return connection
 
+    async def _dial(self) -> AbstractConnection:
+        try:
+            async with answered(CONNECT_SECONDS):
+                return await aio_pika.connect(
+                    self._url,
+                    heartbeat=HEARTBEAT_SECONDS,
+                    client_properties={"connection_name": self.name},
+                )
+        except RefusedError as error:
+            message = f"the broker refuses us: {error}"
+            raise SetupError(message) from error
+
 
 class Unanswered(Unavailable):
     """The broker did not answer in time."""
+
+
+class BrokenError(Unavailable):
+    """The broker failed at what it was asked, and closed the connection."""
 
 
 class RefusedError(Exception):
@@ -284,6 +360,8 @@ async def answered(seconds: float) -> AsyncIterator[None]:
         ChannelPreconditionFailed,
     ) as error:
         raise RefusedError(_said(error)) from error
+    except ConnectionInternalError as error:
+        raise BrokenError from error
     except CONNECTION_EXCEPTIONS as error:
         message = f"the broker is away: {_said(error)}"
         raise Unavailable(message) from error

@@ -19,8 +19,11 @@ from events.errors import Unavailable
 from infra.rabbit.connection import (
     CALL_SECONDS,
     SHORTEST,
+    SILENCE_SECONDS,
+    BrokenError,
     Link,
     RefusedError,
+    Unanswered,
     answered,
     backed_off,
 )
@@ -97,7 +100,16 @@ async def receive(
             if not link.closed:
                 _log.warning("consumer_ended", queue=queue.name, error=str(error))
                 link.forget(queue)
+                if isinstance(error, Unanswered | BrokenError):
+                    await _look_into(link, queue)
                 pause = await backed_off(pause)
+
+
+async def _look_into(link: Link, queue: Queue) -> None:
+    try:
+        await link.suspect(queue)
+    except Unavailable as error:
+        _log.warning("queue_not_seen", queue=queue.name, error=str(error))
 
 
 class _Consumer:
@@ -126,8 +138,9 @@ class _Consumer:
             below = await self._channel.get_underlay_channel()
             below.on_consumer_cancel_callbacks.add(self._cancelled)
             await self._channel.set_qos(prefetch_count=self._prefetch)
-            # The library holds on to a queue weakly, so it is held here.
-            self._queue = await self._channel.get_queue(self._name, ensure=False)
+        # The library holds on to a queue weakly, so it is held here.
+        self._queue = await self._channel.get_queue(self._name, ensure=False)
+        async with answered(SILENCE_SECONDS):
             await self._queue.consume(self._take)
 
     async def next(self) -> Received:
@@ -143,7 +156,8 @@ class _Consumer:
             except TimeoutError:
                 starved = starved + 1 if await self._starves() else 0
                 if starved >= STARVED:
-                    self._ended = "messages wait and none is delivered"
+                    message = "messages wait and none is delivered"
+                    raise Unanswered(message) from None
         raise Unavailable(self._ended)
 
     def settled(self) -> None:

@@ -2,7 +2,8 @@
 
 A publish returns when every message is routed to a queue and kept by a majority of its
 replicas. Until then it is sent again, each time under a new message id, for as long as
-the caller was promised; a message may therefore arrive twice, and is never lost.
+the caller was promised; a message may therefore arrive twice, and is never lost. Where
+none is confirmed for long, the queue itself is looked into.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import DeliveryError, PublishError
@@ -18,8 +20,10 @@ from events.errors import Unavailable
 from infra.clock import new_id
 from infra.rabbit.connection import (
     SHORTEST,
+    SILENCE_SECONDS,
     Link,
     RefusedError,
+    Unanswered,
     answered,
     backed_off,
     close_channel,
@@ -30,6 +34,8 @@ from infra.rabbit.topology import Queue
 IN_FLIGHT: Final = 200
 PATIENCE_SECONDS: Final = 10.0
 HEADER_LENGTH: Final = 2_000
+
+_log: Final = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,7 @@ class Publisher:
                 channel = await self._open_channel()
         except Unavailable as error:
             return error
+        began = asyncio.get_running_loop().time()
         left, failed = iter(tuple(pending)), list[Outgoing]()
         failures: list[Unavailable] = []
 
@@ -115,12 +122,20 @@ class Publisher:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(len(pending), self._in_flight)):
                 group.create_task(send())
+        nothing_kept = len(failed) == len(pending)
         pending[:] = failed
-        if not failures:
-            return None
         if into is not None and any(isinstance(one, Unroutable) for one in failures):
             self._link.forget(into)
-        return failures[0]
+        elif nothing_kept and _silence(failures, began):
+            await self._look_into(into)
+        return failures[0] if failures else None
+
+    async def _look_into(self, queue: Queue | None) -> None:
+        try:
+            await self._link.suspect(queue)
+        except Unavailable as error:
+            name = None if queue is None else queue.name
+            _log.warning("queue_not_seen", queue=name, error=str(error))
 
     async def _send(
         self, channel: AbstractChannel, message: Outgoing, until: float
@@ -128,7 +143,7 @@ class Publisher:
         async with self._free:
             remaining = until - asyncio.get_running_loop().time()
             try:
-                async with self._link.trusted(), answered(remaining):
+                async with answered(min(remaining, SILENCE_SECONDS)):
                     exchange = await channel.get_exchange(
                         message.exchange, ensure=False
                     )
@@ -154,6 +169,12 @@ class Publisher:
 
 class Unroutable(Unavailable):
     """No queue takes the message."""
+
+
+def _silence(failures: Sequence[Unavailable], began: float) -> bool:
+    """Say whether these came of a long wait for answers, all of them."""
+    long = asyncio.get_running_loop().time() - began >= SILENCE_SECONDS
+    return long and all(isinstance(one, Unanswered) for one in failures)
 
 
 def _as_sent(message: Outgoing) -> Message:

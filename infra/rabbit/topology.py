@@ -9,7 +9,7 @@ full refuses new messages and drops none.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 
@@ -28,13 +28,17 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Queue:
-    """A quorum queue, what is routed to it, and where its dead letters go."""
+    """A quorum queue, what is routed to it, and where its dead letters go.
+
+    What a `passing` one holds is sent again where it is lost, so it may be replaced.
+    """
 
     name: str
     exchange: Exchange
     keys: tuple[str, ...]
     arguments: Mapping[str, str | int] = field(default_factory=dict)
     dead: "Queue | None" = None
+    passing: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Topology:
     def work(self, kind: str) -> Queue:
         """Return the queue of the references to jobs of a kind."""
         exchange = Exchange(f"{self.namespace}.work", "direct")
-        return self.queue(f"{exchange.name}.{kind}", exchange, kind)
+        queue = self.queue(f"{exchange.name}.{kind}", exchange, kind)
+        return replace(queue, passing=True)
 
     def queue(self, name: str, exchange: Exchange, *keys: str) -> Queue:
         """Return a queue that loses nothing: what it cannot deliver dies in `dead`."""
