@@ -107,6 +107,14 @@ class Work(Protocol):
         """Give a job back that was not tried: the attempt does not count."""
         ...
 
+    async def recall(self, kind: str, *, since: timedelta) -> int:
+        """Have jobs offered again at once that were offered before and not claimed.
+
+        Who is free and has received nothing for so long asks for it, since whatever
+        carries references may have lost some. Returns how many jobs that are.
+        """
+        ...
+
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """A job whose attempts are used up: a dead letter, until an operator retries it."""

@@ -157,6 +157,24 @@ class MemoryWork:
             entry.attempt -= 1
             self._reopen(entry, None)
 
+    async def recall(self, kind: str, *, since: timedelta) -> int:
+        """Have jobs offered again that were offered so long ago and not claimed."""
+        now = self._clock()
+        recalled = [
+            entry
+            for entry in self._open()
+            if entry.state == "ready"
+            and entry.job.kind == kind
+            and entry.offers > 0
+            and entry.due_at > now
+            and entry.due_at - self._wait(entry.offers - 1) <= now - since
+        ]
+        for entry in recalled:
+            entry.due_at = now
+        if recalled:
+            self._changed.set()
+        return len(recalled)
+
     async def offer(self, limit: int) -> Sequence[Reference]:
         """Take up to `limit` jobs that may run and are to be published now."""
         self._changed.clear()
@@ -168,7 +186,7 @@ class MemoryWork:
             if len(offered) == limit:
                 break
             if entry.state == "ready" and running.admits(job) and entry.due_at <= now:
-                entry.due_at = now + self._again * (1 << min(entry.offers, 8))
+                entry.due_at = now + self._wait(entry.offers)
                 entry.offers += 1
                 entry.published_at = None
                 offered.append(Reference(kind=job.kind, job_id=entry.id))
@@ -249,6 +267,9 @@ class MemoryWork:
         id_, fence = token
         entry = self._entries.get(id_)
         return entry is None or entry.fence != fence or entry.state != "leased"
+
+    def _wait(self, offers: int) -> timedelta:
+        return self._again * (1 << min(offers, 8))
 
     def _open(self) -> list[Entry]:
         return [

@@ -51,6 +51,7 @@ CLAIM: Final = f"SELECT {COLUMNS} FROM es.claim_work_v1($1, $2, $3)"  # noqa: S6
 RENEW: Final = "SELECT es.renew_work_v1($1, $2, $3)"
 CLOSE: Final = "SELECT es.close_work_v1($1, $2)"
 FAIL: Final = "SELECT es.fail_work_v1($1, $2, $3, $4, $5)"
+RECALL: Final = "SELECT es.recall_work_v1($1, $2, $3)"
 OFFER: Final = "SELECT kind, id FROM es.offer_work_v1($1, $2)"
 PUBLISHED: Final = "SELECT es.publish_work_v1($1::uuid[], $2)"
 SWEEP: Final = "SELECT es.sweep_work_v1()"
@@ -165,6 +166,14 @@ class PostgresWork:
     async def hand_back(self, lease: Lease) -> None:
         """Give a job back that was not tried: the attempt does not count."""
         await self._give_back(lease, None, None, untried=True)
+
+    async def recall(self, kind: str, *, since: timedelta) -> int:
+        """Have jobs offered again that were offered so long ago and not claimed."""
+        with reaching_database():
+            recalled: int = await self._pool.fetchval(RECALL, kind, self._again, since)
+        if recalled:
+            self.changed()
+        return recalled
 
     async def offer(self, limit: int) -> Sequence[Reference]:
         """Take up to `limit` jobs that may run and are to be published now."""

@@ -6,12 +6,21 @@ for as long as it lasts, the run is cancelled, and the log refuses what it may s
 appending. A run returns when its result is in the log; then the job is closed. If it
 raises, the job is given back, to be tried again after a pause that doubles each time.
 
+A worker that is free and receives nothing for long has what was offered before and not
+claimed offered again: a transport may have lost it.
+
 Told to stop, a worker takes nothing more, lets what runs finish for `grace` seconds,
 and hands back what has not.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +36,7 @@ from services.ports import Clock, Delivery, Lease, Transport, Work
 
 TTL: Final = timedelta(seconds=30)
 GRACE: Final = 20.0
+SILENCE: Final = timedelta(seconds=5)
 FIRST_PAUSE: Final = 0.1  # seconds before the database is asked again
 LAST_PAUSE: Final = 2.0
 
@@ -75,6 +85,7 @@ class Worker(Generic[Tools]):
         owner: UUID,
         clock: Clock,
         grace: float = GRACE,
+        silence: timedelta = SILENCE,
     ) -> None:
         self._kinds = list(kinds)
         self._tools = tools
@@ -83,6 +94,7 @@ class Worker(Generic[Tools]):
         self._owner = owner
         self._clock = clock
         self._grace = grace
+        self._silence = silence
         self._busy: set[asyncio.Task[None]] = set()
 
     @property
@@ -105,12 +117,36 @@ class Worker(Generic[Tools]):
         deliveries = self._transport.deliveries(kind.name, slots=1)
         async with aclosing(deliveries):
             while await _unless(stop, slots.acquire()) is not None:
-                delivery = await _unless(stop, _next(deliveries, kind.name))
+                delivery = await _unless(stop, self._next(deliveries, kind.name))
                 if delivery is None:
                     return
                 busy = asyncio.create_task(self._take(kind, delivery))
                 self._busy.add(busy)
                 busy.add_done_callback(lambda task: self._free(task, slots))
+
+    async def _next(
+        self, deliveries: AsyncGenerator[Delivery, None], kind: str
+    ) -> Delivery:
+        """Return the next delivery; where none comes, ask for what may be lost."""
+        waiting = asyncio.ensure_future(_first(deliveries, kind))
+        try:
+            while not waiting.done():
+                seconds = self._silence.total_seconds()
+                done, _ = await asyncio.wait([waiting], timeout=seconds)
+                if not done:
+                    await self._recall(kind)
+            return waiting.result()
+        finally:
+            await _cancel(waiting)
+
+    async def _recall(self, kind: str) -> None:
+        try:
+            recalled = await self._work.recall(kind, since=self._silence)
+        except Unavailable as error:
+            log.warning("work_unavailable", error=str(error))
+            return
+        if recalled:
+            log.warning("references_recalled", kind=kind, count=recalled)
 
     def _free(self, task: asyncio.Task[None], slots: asyncio.Semaphore) -> None:
         self._busy.discard(task)
@@ -206,12 +242,11 @@ class Worker(Generic[Tools]):
 T = TypeVar("T")
 
 
-async def _next(deliveries: Any, kind: str) -> Delivery:  # noqa: ANN401 - a generator
+async def _first(deliveries: AsyncGenerator[Delivery, None], kind: str) -> Delivery:
     try:
-        delivery: Delivery = await anext(deliveries)
+        return await anext(deliveries)
     except StopAsyncIteration:
         raise ConsumerEndedError(kind) from None
-    return delivery
 
 
 async def _persistently(ask: Callable[[], Awaitable[T]]) -> T:

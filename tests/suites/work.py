@@ -151,6 +151,21 @@ class WorkContract:
             assert await desk.hasty.offer(10) == [reference(job)]
             await desk.hasty.published([id_of(job)], kept=True)
 
+    async def test_what_was_offered_and_not_claimed_is_recalled(
+        self, desk: Desk
+    ) -> None:
+        lost, claimed_, other = asked(1), asked(2), asked(3, kind="pin")
+        timer, after = asked(4, not_before=now() + LATER), asked(5, key=lost.key)
+        await desk.add(lost, claimed_, other, timer, after)
+        offered = await desk.work.offer(10)
+        await desk.work.published([each.job_id for each in offered], kept=True)
+        await claimed(desk.work, claimed_)
+        assert await desk.work.recall("trial", since=LATER) == 0
+
+        for _ in range(3):
+            assert await desk.work.recall("trial", since=timedelta()) == 1
+            assert await desk.work.offer(10) == [reference(lost)]
+
     async def test_what_could_not_be_published_is_offered_at_once(
         self, desk: Desk
     ) -> None:

@@ -63,6 +63,7 @@ class Bench:
         ttl: timedelta = LATER,
         grace: float = PATIENCE,
         pause: timedelta = LATER,
+        silence: timedelta = LATER,
     ) -> AsyncGenerator[Worker[None], None]:
         kind = Kind(name="trial", run=run, slots=slots, ttl=ttl, first_pause=pause)
         worker = Worker(
@@ -73,6 +74,7 @@ class Bench:
             owner=new_id(),
             clock=now,
             grace=grace,
+            silence=silence,
         )
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
             tasks.create_task(worker.run(self.stop))
@@ -263,6 +265,21 @@ async def test_what_does_not_finish_in_time_is_handed_back(bench: Bench) -> None
     lease = await bench.work.claim(id_of(job), owner=new_id(), ttl=LATER)
     assert lease is not None
     assert (lease.attempt, lease.fence) == (1, 2)
+
+
+async def test_a_free_worker_asks_for_what_its_transport_lost(bench: Bench) -> None:
+    ran = asyncio.Event()
+
+    async def run(_lease: Lease, _tools: None) -> None:
+        ran.set()
+
+    await bench.work.add([asked()])
+    assert len(await bench.work.offer(9)) == 1
+    async with bench.working(run, silence=timedelta(milliseconds=1)):
+        while not (offered := await bench.work.offer(9)):
+            await bench.work.wait(seconds=PATIENCE)
+        await bench.transport.publish("trial", [each.job_id for each in offered])
+        await ran.wait()
 
 
 async def test_a_transport_that_ends_is_a_crash(bench: Bench) -> None:
