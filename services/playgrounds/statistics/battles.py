@@ -33,12 +33,12 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def battles(data: Evaluations) -> Iterator[Judged]:
-    """Yield every battle of the submitted sessions, question by question."""
+    """Yield every battle of the submitted sessions, tester by tester."""
     by_tester: dict[str, list[Session]] = {}
     for session in data.submitted():
         by_tester.setdefault(session.tester, []).append(session)
-    for question in data.questions:
-        for sessions in by_tester.values():
+    for sessions in by_tester.values():
+        for question in data.questions:
             if question.kind == "pairwise":
                 yield from _stated(question, sessions)
             elif question.model_key is None:

@@ -31,6 +31,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     model_key: str | None = None
     options: tuple[str, ...] = ()
+    order: int = 0
     required: bool = True
 
 
@@ -50,13 +51,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One tester before one model; `seconds` from the first sight to the submission.
 
-    `previous` is the session that the tester submitted before this one.
+    `ordinal` counts the tester's sessions from 1; `previous` is the session that the
+    tester submitted before this one; `at` is when it was submitted, as ISO 8601.
     """
 
     id: str
     tester: str
     model_key: str
     status: Status
+    ordinal: int = 1
     shown: bool = True
     seconds: float | None = None
     reason: str | None = None
