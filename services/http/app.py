@@ -9,12 +9,13 @@ from aiohttp import web
 from events.log import Blobs, EventLog
 from events.message import Command
 from projections.projection import Table
+from services.commanding import Handling
 from services.decider import AnyDecider
 from services.decoding import command_decoder
 from services.http import asking
 from services.http.admin import Admin, Check, Lags
 from services.http.blobs import BlobRoutes
-from services.http.commands import Commands, Handling
+from services.http.commands import Commands
 from services.http.docs import Docs
 from services.http.edge import edge
 from services.http.feed import Feed

@@ -5,27 +5,34 @@ UTF-8, and numbers of any length.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Final
-from uuid import UUID
+from collections.abc import Callable
 
-import msgspec
 from aiohttp import web
 
 from events.errors import Forbidden, Malformed, TooLarge, Unauthenticated
 from services.http.limits import Limits
-from services.http.problems import NotAcceptable, UnsupportedMedia
 from services.identity import Identity, Verifier
+from services.parameters import identifier, integer, moment, printable, text, trace
+from services.problems import NotAcceptable, UnsupportedMedia
 
+
+__all__ = [
+    "Identify",
+    "address",
+    "body",
+    "chosen",
+    "demand",
+    "identifier",
+    "identify",
+    "integer",
+    "moment",
+    "printable",
+    "single",
+    "text",
+    "trace",
+]
 
 Identify = Callable[[web.Request], Identity]
-
-GREATEST_INTEGER: Final = (1 << 63) - 1
-
-_TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_TRACESTATE: Final = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
-_INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 def identify(request: web.Request, verifier: Verifier) -> Identity:
@@ -58,17 +65,6 @@ def address(request: web.Request, limits: Limits) -> str | None:
     return request.remote
 
 
-def trace(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the W3C trace context; what breaks its form is left out, as it asks."""
-    parent = headers.get("traceparent")
-    if parent is None or not _TRACEPARENT.fullmatch(parent):
-        return {}
-    state = headers.get("tracestate")
-    if state is None or not _TRACESTATE.fullmatch(state):
-        return {"traceparent": parent}
-    return {"traceparent": parent, "tracestate": state}
-
-
 async def body(request: web.Request, *, limit: int) -> bytes:
     """Return the request's body; raises `TooLarge` before reading where it can."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -97,47 +93,6 @@ def single(request: web.Request, known: frozenset[str]) -> dict[str, str]:
             raise Malformed(message, path=f"query.{name}")
         found[name] = text(value, f"query.{name}")
     return found
-
-
-def text(value: str, path: str) -> str:
-    """Return text that PostgreSQL can hold, or raise `Malformed`."""
-    if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise Malformed("This text holds a NUL or is not Unicode.", path=path)
-    return value
-
-
-def printable(name: str) -> str:
-    """Return a name that came from outside, fit for a sentence."""
-    shown = name[:60].encode("ascii", "backslashreplace").decode()
-    return "".join(letter if letter.isprintable() else "?" for letter in shown)
-
-
-def integer(value: str, path: str, *, most: int = GREATEST_INTEGER) -> int:
-    """Return a number from 0 to `most`, or raise `Malformed`."""
-    if not _INTEGER.fullmatch(value) or int(value) > most:
-        message = f"This is no integer from 0 to {most}."
-        raise Malformed(message, path=path)
-    return int(value)
-
-
-def identifier(value: str, path: str) -> UUID:
-    """Return a UUID, or raise `Malformed`."""
-    try:
-        return UUID(value)
-    except ValueError:
-        raise Malformed("This is no UUID.", path=path) from None
-
-
-def moment(value: str, path: str) -> datetime:
-    """Return a moment with a zone, or raise `Malformed`; a space is a lost plus."""
-    try:
-        found = msgspec.convert(value.replace(" ", "+"), datetime)
-        if found.tzinfo is None:
-            raise Malformed("This time has no time zone.", path=path)
-        return found.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
-        message = "This is no time as in 2026-05-01T12:00:00Z."
-        raise Malformed(message, path=path) from None
 
 
 def chosen(request: web.Request, offered: tuple[str, ...]) -> str:

@@ -5,66 +5,44 @@ of one command is the command alone; what surrounds it comes in headers, and in 
 in an envelope for each.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from time import perf_counter
-from typing import Final, Protocol
+from typing import Final
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
 from structlog.contextvars import bind_contextvars
 
-from events.errors import Failure, Forbidden, Malformed, TooLarge
-from events.message import Command, Meta
-from services.decoding import decode_json, split_json
+from events.errors import Failure, Malformed
+from events.message import Meta
+from services.commanding import (
+    Batches,
+    Caller,
+    Decode,
+    Handling,
+    Surroundings,
+    kind_of,
+    meta_of,
+)
+from services.decoding import split_json
 from services.handling import Outcome
-from services.http import asking, problems
+from services.http import asking
 from services.http.asking import Identify
 from services.http.limits import Limits
 from services.http.metrics import Metrics
-from services.http.problems import UnsupportedMedia
 from services.identity import Identity
 from services.ports import Clock
+from services.problems import UnsupportedMedia, slug
+from services.problems import kind_of as kind_of_problem
 
 
 PATH: Final = "/v1/commands"
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-IMPORT: Final = "import"
 
-_encode: Final = msgspec.json.Encoder().encode
-
-
-class Handling(Protocol):
-    """What takes commands."""
-
-    async def handle(self, command: Command, meta: Meta) -> Outcome:
-        """Return the command's outcome, or raise the failure that stopped it."""
-        ...
-
-    async def handle_bulk(
-        self, requests: Sequence[tuple[Command, Meta]]
-    ) -> list[Outcome | Failure]:
-        """Handle commands of one organisation in order; an answer for each."""
-        ...
-
-
-class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A command in a batch, with what one alone has in headers.
-
-    `org_id` and `actor` may only repeat what the token says.
-    """
-
-    command_id: UUID
-    command: msgspec.Raw
-    expected_version: int | None = None
-    correlation_id: UUID | None = None
-    causation_id: UUID | None = None
-    occurred_at: datetime | None = None
-    org_id: str | None = None
-    actor: str | None = None
+_encoder: Final = msgspec.json.Encoder()
 
 
 class Commands:
@@ -74,13 +52,20 @@ class Commands:
         self,
         *,
         handler: Handling,
-        decode: Callable[[bytes], Command],
+        decode: Decode,
         identify: Identify,
         clock: Clock,
         metrics: Metrics,
         limits: Limits,
     ) -> None:
         self._handler = handler
+        self._batches = Batches(
+            handler=handler,
+            decode=decode,
+            clock=clock,
+            command_bytes=limits.command_bytes,
+            commands=limits.batch_commands,
+        )
         self._decode = decode
         self._identify = identify
         self._clock = clock
@@ -114,7 +99,7 @@ class Commands:
             org_id=meta.org_id,
         )
         command = self._decode(content)
-        kind = str(command.__struct_config__.tag)
+        kind = kind_of(command)
         started = perf_counter()
         try:
             outcome = await self._handler.handle(command, meta)
@@ -125,7 +110,7 @@ class Commands:
             self._metrics.command_took(kind, perf_counter() - started)
         self._count(kind, outcome)
         return web.Response(
-            body=_encode(outcome),
+            body=_encoder.encode(outcome),
             headers={"Content-Type": JSON, "ETag": f'"{outcome.version}"'},
         )
 
@@ -136,66 +121,31 @@ class Commands:
         raws: Sequence[bytes],
         kind: str,
     ) -> web.Response:
-        raws = [raw for raw in raws if raw.strip()]
-        if not raws:
-            raise Malformed("The batch is empty.")
-        if len(raws) > self._limits.batch_commands:
-            message = (
-                f"The batch has {len(raws)} commands; "
-                f"the limit is {self._limits.batch_commands}."
-            )
-            raise TooLarge(message)
+        batch = self._batches.read(raws, self._caller(request, identity))
         bind_contextvars(
-            commands=len(raws), actor_id=identity.actor, org_id=identity.org_id
+            commands=len(batch), actor_id=identity.actor, org_id=identity.org_id
         )
-        headers = asking.trace(request.headers)
-        address = asking.address(request, self._limits)
-        answers: dict[int, Outcome | Failure] = {}
-        ids: dict[int, UUID] = {}
-        asked: list[tuple[Command, Meta]] = []
-        places: list[int] = []
-        for place, raw in enumerate(raws):
-            try:
-                envelope = decode_json(
-                    raw, Envelope, limit=2 * self._limits.command_bytes
-                )
-                ids[place] = envelope.command_id
-                meta = self._enveloped(envelope, identity, headers, address)
-                asked.append((self._command(envelope), meta))
-                places.append(place)
-            except Failure as failure:
-                answers[place] = failure
-        if asked:
-            found = await self._handler.handle_bulk(asked)
-            for place, (command, _), answer in zip(places, asked, found, strict=True):
-                answers[place] = answer
-                self._count(str(command.__struct_config__.tag), answer)
-        verdicts = [
-            problems.document(answer, command_id=ids.get(place))
-            if isinstance(answer, Failure)
-            else answer
-            for place, answer in sorted(answers.items(), key=itemgetter(0))
-        ]
-        body = (
-            msgspec.json.Encoder().encode_lines(verdicts)
-            if kind == NDJSON
-            else _encode(verdicts)
-        )
+        verdicts = await self._batches.handle(batch)
+        for verdict in verdicts:
+            if verdict.kind is not None:
+                self._count(verdict.kind, verdict.answer)
+        told = [verdict.told() for verdict in verdicts]
+        body = _encoder.encode_lines(told) if kind == NDJSON else _encoder.encode(told)
         return web.Response(body=body, headers={"Content-Type": kind})
-
-    def _command(self, envelope: Envelope) -> Command:
-        try:
-            return self._decode(bytes(envelope.command))
-        except Malformed as failure:
-            path = f"$.command{(failure.path or '$')[1:]}"
-            raise Malformed(str(failure), path=path) from failure
 
     def _count(self, kind: str, answer: Outcome | Failure) -> None:
         if isinstance(answer, Failure):
-            self._metrics.command(kind, problems.slug(problems.kind_of(answer)))
+            self._metrics.command(kind, slug(kind_of_problem(answer)))
         else:
             appended = answer.events if answer.status == "ok" else 0
             self._metrics.command(kind, answer.status, appended)
+
+    def _caller(self, request: web.Request, identity: Identity) -> Caller:
+        return Caller(
+            identity=identity,
+            headers=asking.trace(request.headers),
+            ip=asking.address(request, self._limits),
+        )
 
     def _meta(self, request: web.Request, identity: Identity) -> Meta:
         headers = request.headers
@@ -203,67 +153,15 @@ class Commands:
         if key is None:
             message = "The command's id, a UUID, belongs in the Idempotency-Key header."
             raise Malformed(message, path="headers.Idempotency-Key")
-        command_id = asking.identifier(key.strip('"'), "headers.Idempotency-Key")
-        correlation_id = _identifier(headers, "Rehearsal-Correlation-Id")
-        return Meta(
-            command_id=command_id,
-            org_id=identity.org_id,
-            region=identity.region,
-            actor=identity.actor,
-            correlation_id=correlation_id or command_id,
-            causation_id=_identifier(headers, "Rehearsal-Causation-Id"),
-            occurred_at=self._occurred_at(
-                _moment(headers, "Rehearsal-Occurred-At"),
-                identity,
-                "headers.Rehearsal-Occurred-At",
-            ),
-            ip=asking.address(request, self._limits),
-            headers=asking.trace(headers),
-            roles=identity.roles,
-            scopes=identity.scopes,
+        given = Surroundings(
+            command_id=asking.identifier(key.strip('"'), "headers.Idempotency-Key"),
             expected_version=_expected_version(headers),
+            correlation_id=_identifier(headers, "Rehearsal-Correlation-Id"),
+            causation_id=_identifier(headers, "Rehearsal-Causation-Id"),
+            occurred_at=_moment(headers, "Rehearsal-Occurred-At"),
         )
-
-    def _enveloped(
-        self,
-        envelope: Envelope,
-        identity: Identity,
-        headers: Mapping[str, str],
-        address: str | None,
-    ) -> Meta:
-        if envelope.org_id not in {None, identity.org_id}:
-            raise Forbidden("The token is of another organisation.", path="$.org_id")
-        if envelope.actor not in {None, identity.actor}:
-            raise Forbidden("The token is of another actor.", path="$.actor")
-        if envelope.expected_version is not None and envelope.expected_version < 0:
-            message = "A version is not negative."
-            raise Malformed(message, path="$.expected_version")
-        return Meta(
-            command_id=envelope.command_id,
-            org_id=identity.org_id,
-            region=identity.region,
-            actor=identity.actor,
-            correlation_id=envelope.correlation_id or envelope.command_id,
-            causation_id=envelope.causation_id,
-            occurred_at=self._occurred_at(
-                envelope.occurred_at, identity, "$.occurred_at"
-            ),
-            ip=address,
-            headers=headers,
-            roles=identity.roles,
-            scopes=identity.scopes,
-            expected_version=envelope.expected_version,
-        )
-
-    def _occurred_at(
-        self, claimed: datetime | None, identity: Identity, path: str
-    ) -> datetime:
-        if claimed is None:
-            return self._clock()
-        if IMPORT not in identity.scopes:
-            message = f"Only a token with the scope {IMPORT} may say when it happened."
-            raise Forbidden(message, path=path)
-        return claimed.astimezone(UTC)
+        path = "headers.Rehearsal-Occurred-At"
+        return meta_of(self._caller(request, identity), given, self._clock, path=path)
 
 
 def _identifier(headers: Mapping[str, str], name: str) -> UUID | None:

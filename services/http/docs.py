@@ -15,8 +15,8 @@ import msgspec
 from aiohttp import web
 
 from events.errors import Missing
-from services.http import problems
-from services.http.problems import PROBLEMS
+from services import problems
+from services.problems import PROBLEMS
 
 
 Schema = Mapping[str, Any]

@@ -16,8 +16,8 @@ from aiohttp.typedefs import Middleware
 from events.errors import Failure, Malformed, Missing, TooLarge
 from services.http import problems
 from services.http.metrics import Metrics
-from services.http.problems import PROBLEMS, Defect, MethodNotAllowed, kind_of
 from services.ports import Ids
+from services.problems import PROBLEMS, Defect, MethodNotAllowed, kind_of, slug
 
 
 _log: Final = structlog.get_logger()
@@ -42,7 +42,7 @@ def edge(*, metrics: Metrics, ids: Ids) -> Middleware:
             failure = as_failure(error)
             instance = f"urn:uuid:{ids()}"
             level = PROBLEMS[kind_of(failure)].level
-            told = {"problem": problems.slug(type(failure)), "instance": instance}
+            told = {"problem": slug(type(failure)), "instance": instance}
             if failure.path is not None:
                 told["path"] = failure.path
             if level >= logging.ERROR:

@@ -2,13 +2,15 @@
 
 import msgspec
 
+from services.commanding import BATCH_BYTES, BATCH_COMMANDS, COMMAND_BYTES
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a request may cost; sizes are bytes, times are seconds."""
 
-    command_bytes: int = 1 << 20
-    batch_bytes: int = 16 << 20
-    batch_commands: int = 1_000
+    command_bytes: int = COMMAND_BYTES
+    batch_bytes: int = BATCH_BYTES
+    batch_commands: int = BATCH_COMMANDS
     blob_bytes: int = 16 << 20
     page_rows: int = 200
     default_rows: int = 50

@@ -12,14 +12,15 @@ import msgspec
 from events.catalogue import EVENTS, tag
 from events.message import Command, Event
 from projections.projection import Column, Table
+from services import problems
+from services.commanding import Envelope
 from services.handling import Outcome
-from services.http import problems, queries, values
-from services.http.commands import Envelope
+from services.http import queries, values
 from services.http.examples import example
 from services.http.limits import Limits
 from services.http.openapi_paths import REFERENCE, Schema, paths, reference, row_name
-from services.http.problems import PROBLEMS, Document
 from services.http.reliability import Reliability
+from services.problems import PROBLEMS, Document
 from services.testing.progress import RunProgress
 
 

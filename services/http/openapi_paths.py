@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from projections.projection import Column, Table
-from services.http import blobs, feed, formats, problems, queries, values
+from services import problems
+from services.http import blobs, feed, formats, queries, values
 from services.http.limits import Limits
 from services.http.live import SSE
-from services.http.problems import PROBLEMS
+from services.problems import PROBLEMS
 
 
 Schema = dict[str, Any]

@@ -16,7 +16,7 @@ from aiohttp import http_parser, web
 
 from events.errors import Malformed
 from services.http import problems
-from services.http.problems import Defect
+from services.problems import Defect
 
 
 KEEPALIVE_SECONDS: Final = 60.0

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from events.errors import Malformed
 from events.log import EventLog
 from services.http import asking
-from services.http.problems import NotCaughtUp
 from services.http.reading import translating
+from services.problems import NotCaughtUp
 
 
 CaughtUp = Callable[[str, int, float], Awaitable[int]]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from events.errors import Failure
 from infra.operations.importing import planned
 from infra.settings import FIELDS, PREFIX, SettingsError, load_settings
+from services.commanding import Envelope
 from services.decoding import command_decoder, decode_json, split_json
-from services.http.commands import Envelope
 from services.routing import COMMANDS
 from services.testing.unit_tests import Criterion
 from tests.chaos.findings import Findings

@@ -18,7 +18,7 @@ import msgspec
 
 from services.http.blobs import PATH as PATH_OF_BLOBS
 from services.http.commands import PATH as PATH_OF_COMMANDS
-from services.http.problems import MEDIA_TYPE, PATH, PROBLEMS, slug
+from services.problems import MEDIA_TYPE, PATH, PROBLEMS, slug
 from tests.chaos.findings import Findings
 from tests.fuzz.counting import Counts
 

@@ -30,9 +30,10 @@ from services.client.client import Client, Request
 from services.client.retrying import LONGEST_PAUSE, pauses
 from services.handling import Outcome
 from services.http.limits import Limits
-from services.http.problems import PROBLEMS, document, response
+from services.http.problems import response
 from services.http.reading import Row
 from services.identity import Identity
+from services.problems import PROBLEMS, document
 from services.testing.personas import CreatePersona, DeletePersona
 from tests.services.http.world import World, open_world
 

@@ -16,9 +16,9 @@ from services.guard import PERMISSIONS
 from services.http.docs import POLICY
 from services.http.limits import Limits
 from services.http.openapi import describe
-from services.http.problems import PROBLEMS, kind_of, slug
 from services.http.queries import columns_of
 from services.http.tables import parameters_of
+from services.problems import PROBLEMS, kind_of, slug
 from services.routing import COMMANDS
 from tests.services.http.world import World
 
