@@ -18,9 +18,10 @@ PLACES: Final = {
     "project": ("stack:project", "Run the projection role alone."),
     "dispatch": ("stack:dispatch", "Run the dispatch role alone."),
     "work": ("stack:work", "Run the work role alone."),
+    "intake": ("messaging:intake", "Run the role that takes commands over AMQP."),
     "background": (
         "stack:background",
-        "Run projections, dispatch and work in one process.",
+        "Run all but the API in one process.",
     ),
     "migrate": (
         "migrating:migrate",

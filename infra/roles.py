@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from hashlib import sha256
 from typing import Final, Literal
 
@@ -13,8 +13,10 @@ from aiohttp import web
 
 from infra.carrying import carrying
 from infra.clock import new_id, now
+from infra.embedded.broker import Carrier
+from infra.messaging import taking
 from infra.postgres.migrations import unapplied
-from infra.settings import Settings
+from infra.settings import POSTGRES, Settings
 from infra.wiring import (
     MASTER_KEY,
     Core,
@@ -60,7 +62,7 @@ ENTITIES: Final[Mapping[str, AnyDecider]] = {
     "testing.trials": trials.decider,
 }
 
-Duty = Literal["project", "dispatch", "work"]
+Duty = Literal["project", "dispatch", "work", "intake"]
 
 log = structlog.get_logger()
 
@@ -128,9 +130,15 @@ async def serve_work(settings: Settings, urls: Urls) -> None:
 
 async def serve_background(settings: Settings, urls: Urls) -> None:
     """Do in one process what a small stack does behind its API, until told to stop."""
-    await _serve(
-        settings, urls, name="background", duties={"project", "dispatch", "work"}
-    )
+    duties: set[Duty] = {"project", "dispatch", "work"}
+    if settings.broker != POSTGRES:
+        duties.add("intake")
+    await _serve(settings, urls, name="background", duties=duties)
+
+
+async def serve_intake(settings: Settings, urls: Urls) -> None:
+    """Take commands from the broker until told to stop."""
+    await _serve(settings, urls, name="intake", duties={"intake"})
 
 
 async def _serve(
@@ -146,16 +154,10 @@ async def _serve(
             following = asyncio.create_task(follow_erasures(settings, parts))
             stack.push_async_callback(_end, following)
             tasks.append(following)
-        if duties & {"dispatch", "work"}:
-            doing = working(
-                urls,
-                parts,
-                carrier=await stack.enter_async_context(carrying(settings)),
-                lease_seconds=settings.lease_seconds,
-                dispatch="dispatch" in duties,
-                work="work" in duties,
-            )
-            tasks.append(await stack.enter_async_context(doing))
+        if duties - {"project"}:
+            carrier = await stack.enter_async_context(carrying(settings))
+            doing = _carried(settings, urls, parts, carrier, duties)
+            tasks += [await stack.enter_async_context(each) for each in doing]
         log.info("role_ready", role=name)
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
@@ -163,6 +165,27 @@ async def _serve(
             if task.done():
                 task.result()
         log.info("role_stopping", role=name)
+
+
+def _carried(
+    settings: Settings,
+    urls: Urls,
+    parts: Core,
+    carrier: Carrier,
+    duties: AbstractSet[Duty],
+) -> Iterator[AbstractAsyncContextManager[asyncio.Task[None]]]:
+    """Yield the duties that need what carries messages, to be entered."""
+    if duties & {"dispatch", "work"}:
+        yield working(
+            urls,
+            parts,
+            carrier=carrier,
+            lease_seconds=settings.lease_seconds,
+            dispatch="dispatch" in duties,
+            work="work" in duties,
+        )
+    if "intake" in duties:
+        yield taking(settings, urls, parts, carrier=carrier)
 
 
 def cursor_secret(settings: Settings) -> bytes:

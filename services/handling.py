@@ -133,6 +133,27 @@ class Handler:
             answers += await self._handle_chunk(requests[start : start + BULK_COMMANDS])
         return answers
 
+    async def recorded(self, requests: Sequence[Request]) -> list[Outcome | None]:
+        """Return the outcomes of commands that were accepted, None for others.
+
+        All must be of one organisation.
+        """
+        if not requests:
+            return []
+        verdicts = await self._log.outcomes(
+            requests[0][1].org_id,
+            [
+                (meta.command_id, sha256(_encode(command)).digest())
+                for command, meta in requests
+            ],
+        )
+        return [
+            self._answer(request, verdict)
+            if verdict is not None and verdict.status is Status.DUPLICATE
+            else None
+            for request, verdict in zip(requests, verdicts, strict=True)
+        ]
+
     async def state(
         self, decider: AnyDecider, key: UUID, *, org_id: str, upto: int | None = None
     ) -> tuple[int, Any]:

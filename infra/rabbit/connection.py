@@ -14,7 +14,12 @@ from typing import Final
 
 import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractExchange,
+    AbstractIncomingMessage,
+)
 from aio_pika.exceptions import (
     CONNECTION_EXCEPTIONS,
     AuthenticationError,
@@ -26,7 +31,8 @@ from aiormq.exceptions import ChannelAccessRefused, ConnectionInternalError
 
 from events.errors import Unavailable
 from infra.rabbit.capabilities import Capabilities, capabilities
-from infra.rabbit.topology import Queue
+from infra.rabbit.lenient import install
+from infra.rabbit.topology import Exchange, Queue
 from infra.settings import SetupError
 
 
@@ -159,6 +165,24 @@ class Link:
                         await self._declare_one(channel, one)
             self._declared.add(queue.name)
 
+    async def declare_exchange(self, exchange: Exchange) -> None:
+        """Make sure, once per connection, that an exchange exists."""
+        async with self._declaring:
+            name = f"exchange {exchange.name}"
+            if name in self._declared:
+                return
+            async with self.channel() as channel:
+                try:
+                    async with self.trusted(), answered(CALL_SECONDS):
+                        await self._make(channel, exchange)
+                except RefusedError as error:
+                    message = (
+                        f"the broker does not have {exchange.name} as we need it: "
+                        f"{error}"
+                    )
+                    raise SetupError(message) from error
+            self._declared.add(name)
+
     def forget(self, queue: Queue) -> None:
         """Say that a queue seems to be gone, so that it is declared again."""
         self._declared.discard(queue.name)
@@ -206,6 +230,11 @@ class Link:
         try:
             async with self._apart() as channel, answered(SILENCE_SECONDS):
                 found = await channel.get_queue(queue.name, ensure=False)
+                if queue.single_active:
+                    # It refuses a get; what comes is given back with the channel.
+                    await channel.set_qos(prefetch_count=1)
+                    await found.consume(_leave)
+                    return True
                 message = await found.get(fail=False, timeout=None)
                 if message is not None:
                     await message.reject(requeue=True)
@@ -234,12 +263,7 @@ class Link:
         passive = not self._declare
         try:
             async with self.trusted(), answered(CALL_SECONDS):
-                exchange = await channel.declare_exchange(
-                    queue.exchange.name,
-                    queue.exchange.kind,
-                    durable=True,
-                    passive=passive,
-                )
+                exchange = await self._make(channel, queue.exchange)
                 made = await channel.declare_queue(
                     queue.name,
                     durable=True,
@@ -255,6 +279,13 @@ class Link:
                 "delete the queue there once it is empty, or define it by hand"
             )
             raise SetupError(message) from error
+
+    async def _make(
+        self, channel: AbstractChannel, exchange: Exchange
+    ) -> AbstractExchange:
+        return await channel.declare_exchange(
+            exchange.name, exchange.kind, durable=True, passive=not self._declare
+        )
 
     async def _keep(self, connection: AbstractConnection) -> None:
         loop = asyncio.get_running_loop()
@@ -292,6 +323,7 @@ class Link:
                 pause = await backed_off(pause)
 
     async def _connect(self) -> AbstractConnection:
+        install()
         connection = await self._dial()
         transport = connection.transport
         assert transport is not None, "a new connection has a transport"  # noqa: S101 - for the type checker
@@ -385,6 +417,10 @@ async def _close(connection: AbstractConnection) -> None:
     with suppress(Unavailable, RefusedError):
         async with answered(CLOSE_SECONDS):
             await connection.close()
+
+
+async def _leave(_message: AbstractIncomingMessage) -> None:
+    """Take nothing."""
 
 
 def _said(error: BaseException) -> str:

@@ -8,7 +8,8 @@ is no error: it makes a duplicate.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -41,11 +42,15 @@ class Received:
 
     def __init__(self, message: AbstractIncomingMessage, consumer: "_Consumer") -> None:
         self.body = message.body
+        self.raw_headers: Mapping[str, object] = message.headers
         self.headers = {name: str(value) for name, value in message.headers.items()}
         self.routing_key = message.routing_key or ""
         self.content_type = message.content_type
         self.correlation_id = message.correlation_id
+        self.content_encoding = message.content_encoding
+        self.message_id = message.message_id
         self.reply_to = message.reply_to
+        self.expires_at = _expires_at(message)
         self.redelivered = bool(message.redelivered)
         self._message = message
         self._consumer = consumer
@@ -112,6 +117,17 @@ async def _look_into(link: Link, queue: Queue) -> None:
         _log.warning("queue_not_seen", queue=queue.name, error=str(error))
 
 
+def _expires_at(message: AbstractIncomingMessage) -> datetime | None:
+    """Return when a message is void, if it says when it was sent and for how long."""
+    seconds, sent = message.expiration, message.timestamp
+    if sent is None or not isinstance(seconds, int | float):
+        return None
+    try:
+        return sent + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
+
+
 class _Consumer:
     def __init__(
         self,
@@ -124,6 +140,8 @@ class _Consumer:
         self._link = link
         self._channel = channel
         self._name = queue.name
+        self._single = queue.single_active
+        self._active = False
         self._prefetch = prefetch
         self._idle_seconds = idle_seconds
         self._arrived: deque[AbstractIncomingMessage] = deque()
@@ -170,10 +188,13 @@ class _Consumer:
             queue = await below.queue_declare(self._name, passive=True)
         if not queue.consumer_count:
             self._ended = "the broker knows no consumer"
+        if self._single and not self._active:
+            return False  # another consumer has its turn
         room = self._unsettled + len(self._arrived) < self._prefetch
         return bool(queue.message_count) and room
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
+        self._active = True
         self._arrived.append(message)
         self._changed.set()
 

@@ -89,6 +89,20 @@ class Publisher:
                 raise Unavailable(message) from failure
             pause = await backed_off(pause)
 
+    async def offer(self, message: Outgoing) -> bool:
+        """Return whether a queue took a message, or raise `Unavailable`."""
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + self._seconds, SHORTEST
+        while True:
+            failure = await self._attempt([message], until, None)
+            if failure is None:
+                return True
+            if isinstance(failure, Unroutable):
+                return False
+            if self._link.closed or loop.time() + pause >= until:
+                raise failure
+            pause = await backed_off(pause)
+
     async def close(self) -> None:
         """Close the channel; the link is its owner's."""
         if self._channel is not None:

@@ -6,6 +6,9 @@ full refuses new messages and drops none.
 
     <namespace>.work      direct   kind          -> <namespace>.work.<kind>
     <namespace>.dead      fanout                 -> <namespace>.dead
+    <namespace>.commands  topic    command type  -> <namespace>.commands
+    <namespace>.commands.dead  fanout            -> <namespace>.commands.dead
+    <namespace>.events    topic    event type, organisation -> whoever binds a queue
 """
 
 from collections.abc import Mapping
@@ -16,6 +19,10 @@ from typing import Final, Literal
 NAMESPACE: Final = "rehearsal"
 DELIVERY_LIMIT: Final = 20
 LONGEST: Final = 1_000_000
+Arguments = Mapping[str, str | int | bool]
+
+NEVER: Final = 1_000_000
+SINGLE_ACTIVE: Final = "x-single-active-consumer"
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,14 @@ class Queue:
     name: str
     exchange: Exchange
     keys: tuple[str, ...]
-    arguments: Mapping[str, str | int] = field(default_factory=dict)
+    arguments: Arguments = field(default_factory=dict)
     dead: "Queue | None" = None
     passing: bool = False
+
+    @property
+    def single_active(self) -> bool:
+        """Whether one consumer at a time has its turn, and the others stand by."""
+        return bool(self.arguments.get(SINGLE_ACTIVE))
 
 
 @dataclass(frozen=True)
@@ -52,13 +64,22 @@ class Topology:
     @property
     def dead(self) -> Queue:
         """The queue of all that was refused, kept for a person to look at."""
-        name = f"{self.namespace}.dead"
-        return Queue(
-            name=name,
-            exchange=Exchange(name, "fanout"),
-            keys=("",),
-            arguments={"x-queue-type": "quorum"},
-        )
+        return _dead(f"{self.namespace}.dead", {"x-queue-type": "quorum"})
+
+    @property
+    def commands(self) -> Queue:
+        """The queue of commands: one consumer at a time, so that order is kept."""
+        exchange = Exchange(f"{self.namespace}.commands", "topic")
+        # What waits there is looked at, and given back, for as long as it takes.
+        arguments: Arguments = {"x-queue-type": "quorum", "x-delivery-limit": NEVER}
+        dead = _dead(f"{exchange.name}.dead", arguments)
+        made = self.queue(exchange.name, exchange, "#", dead=dead)
+        return replace(made, arguments={**made.arguments, SINGLE_ACTIVE: True})
+
+    @property
+    def events(self) -> Exchange:
+        """The exchange of all that happened, for whoever binds a queue."""
+        return Exchange(f"{self.namespace}.events", "topic")
 
     def work(self, kind: str) -> Queue:
         """Return the queue of the references to jobs of a kind."""
@@ -66,9 +87,11 @@ class Topology:
         queue = self.queue(f"{exchange.name}.{kind}", exchange, kind)
         return replace(queue, passing=True)
 
-    def queue(self, name: str, exchange: Exchange, *keys: str) -> Queue:
+    def queue(
+        self, name: str, exchange: Exchange, *keys: str, dead: Queue | None = None
+    ) -> Queue:
         """Return a queue that loses nothing: what it cannot deliver dies in `dead`."""
-        dead = self.dead
+        dead = dead or self.dead
         return Queue(
             name=name,
             exchange=exchange,
@@ -84,3 +107,8 @@ class Topology:
             },
             dead=dead,
         )
+
+
+def _dead(name: str, arguments: Arguments) -> Queue:
+    exchange = Exchange(name, "fanout")
+    return Queue(name=name, exchange=exchange, keys=("",), arguments=arguments)

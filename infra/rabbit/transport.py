@@ -114,10 +114,10 @@ async def rabbit_transport(
     where the broker is not fit or refuses us, `Unavailable` where it does not answer.
     """
     async with AsyncExitStack() as stack:
-        publishing = await _opened(stack, url, "rehearsal publish", declare=declare)
+        publishing = await opened(stack, url, "rehearsal publish", declare=declare)
         publisher = Publisher(publishing, seconds=patience_seconds)
         stack.push_async_callback(publisher.close)
-        consuming = await _opened(stack, url, "rehearsal consume", declare=declare)
+        consuming = await opened(stack, url, "rehearsal consume", declare=declare)
         yield RabbitTransport(
             publisher=publisher,
             consuming=consuming,
@@ -125,7 +125,8 @@ async def rabbit_transport(
         )
 
 
-async def _opened(stack: AsyncExitStack, url: str, name: str, *, declare: bool) -> Link:
+async def opened(stack: AsyncExitStack, url: str, name: str, *, declare: bool) -> Link:
+    """Return an open link that is closed with the stack."""
     link = Link(url, name=name, declare=declare)
     await link.open()
     stack.push_async_callback(link.close)

@@ -1,0 +1,24 @@
+"""Commands that run the roles which speak to other services over RabbitMQ."""
+
+from infra.commands.shared import OK, Broker, Where, run
+from infra.roles import serve_intake
+from infra.wiring import database
+
+
+def intake(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    broker: Broker = None,
+) -> int:
+    """Run the intake role alone: it takes commands over AMQP, and replies.
+
+    Any number may run; one at a time is active, and the others stand by.
+    """
+    settings = where.settings(broker=broker)
+
+    async def serve() -> int:
+        async with database(settings) as urls:
+            await serve_intake(settings, urls)
+        return OK
+
+    return run(where, serve, logging=settings)

@@ -1,0 +1,12 @@
+"""Letters: messages that were put aside, and what operators decide about them."""
+
+from infra.postgres.migrations.upgrading import apply
+
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Run the files of this revision."""
+    apply(revision)

@@ -1,0 +1,288 @@
+"""The intake: takes messages, has them answered, and lets go of them after that.
+
+A message is acknowledged once its effect is in the log and its reply is with the
+broker, or once it is put aside. Messages that concern one stream are handled in the
+order of the queue, all others side by side. While the database or the broker is away,
+what was taken is held and tried again in that order, and nothing more is taken than
+may be held; what is held when the process ends is delivered again.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from datetime import timedelta
+from time import perf_counter
+from typing import Final, Protocol, TypeVar
+
+import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from events.errors import Failure, TooMany, Unavailable
+from services.commanding import kind_of
+from services.intake.answering import Answer, Answering, Begun, Reply, failed
+from services.intake.lanes import Lanes, Turn
+from services.intake.letters import Letter, Letters
+from services.intake.message import Message
+from services.problems import PROBLEMS, Defect, slug
+from services.problems import kind_of as kind_of_problem
+
+
+PREFETCH: Final = 100
+GRACE: Final = 15.0
+TRIES: Final = 3
+FIRST_PAUSE: Final = 0.1
+LAST_PAUSE: Final = 5.0
+LOOK: Final = 1.0  # seconds between two looks for letters whose time has come
+LETTERS: Final = 20
+HOLD: Final = timedelta(minutes=5)
+KEPT: Final = timedelta(days=30)
+FORGETTING: Final = 3_600.0
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Delivery(Protocol):
+    """A message that was received and is to be let go of."""
+
+    @property
+    def message(self) -> Message:
+        """Return the message."""
+        ...
+
+    async def ack(self) -> None:
+        """Say that the message needs no redelivery; best effort, never an error."""
+        ...
+
+
+class Inbox(Protocol):
+    """Where messages come from, and replies go."""
+
+    def commands(self, *, prefetch: int) -> AsyncGenerator[Delivery, None]:
+        """Yield what asks for commands, for ever; closing gives back."""
+        ...
+
+    def given_up(self, *, prefetch: int) -> AsyncGenerator[Delivery, None]:
+        """Yield what the broker gave up, such as what expired there."""
+        ...
+
+    async def reply(self, to: str, reply: Reply) -> bool:
+        """Return whether a queue took the reply; `Unavailable` where unknown."""
+        ...
+
+
+class ConsumerEndedError(Exception):
+    """An inbox stopped delivering, which it never should."""
+
+
+class Intake:
+    """Handles messages until told to stop."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        answering: Answering,
+        letters: Letters,
+        prefetch: int = PREFETCH,
+        grace: float = GRACE,
+    ) -> None:
+        self._inbox = inbox
+        self._answering = answering
+        self._letters = letters
+        self._prefetch = prefetch
+        self._grace = grace
+        self._lanes = Lanes()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Take messages until told to stop; finish or give back what was taken."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._consume(self._inbox.commands, stop))
+            tasks.create_task(self._consume(self._inbox.given_up, stop))
+            tasks.create_task(self._revisit(stop))
+
+    async def _consume(
+        self,
+        opened: Callable[..., AsyncGenerator[Delivery, None]],
+        stop: asyncio.Event,
+    ) -> None:
+        busy: set[asyncio.Task[None]] = set()
+        stopping = asyncio.create_task(stop.wait())
+        async with aclosing(opened(prefetch=self._prefetch)) as deliveries:
+            try:
+                while True:
+                    delivery = await _unless(stopping, deliveries)
+                    if delivery is None:
+                        return
+                    begun = self._answering.begin(delivery.message)
+                    turn = self._lanes.queue(self._answering.streams(begun))
+                    task = asyncio.create_task(self._take(delivery, begun, turn))
+                    busy.add(task)
+                    task.add_done_callback(busy.discard)
+                    task.add_done_callback(_tell_defect)
+            finally:
+                stopping.cancel()
+                await _drain(busy, self._grace)
+
+    async def _take(self, delivery: Delivery, begun: Begun, turn: Turn) -> None:
+        try:
+            await turn.come()
+            await self._settle(begun)
+            await delivery.ack()
+        finally:
+            turn.end()
+
+    async def _settle(self, begun: Begun) -> bool:
+        """Handle a message, answer it, and say whether it was not put aside."""
+        started = perf_counter()
+        _bind(begun)
+        message = begun.message
+        try:
+            answer = await _surely(lambda: self._answering.answer(begun))
+        except TooMany as failure:
+            answer = failed(message, failure)
+            _tell(answer, started, "delayed")
+            await self._put_aside(begun, failure)
+            return False
+        except Defect as failure:
+            answer = failed(message, failure)
+        aside = answer.puts_aside
+        if aside and answer.failure is not None:
+            await self._put_aside(begun, answer.failure)
+        told = "no reply asked for"
+        if message.reply_to is not None:
+            reply_to = message.reply_to
+            taken = await _surely(lambda: self._inbox.reply(reply_to, answer.reply))
+            told = "replied" if taken else "unroutable"
+        if answer.failure is not None and told != "replied" and not aside:
+            await self._put_aside(begun, answer.failure)
+            aside = True
+        _tell(answer, started, told)
+        return not aside
+
+    async def _put_aside(self, begun: Begun, failure: Failure) -> None:
+        letter_id = await _surely(
+            lambda: self._letters.keep(begun.message, begun.identity, failure)
+        )
+        bind_contextvars(letter_id=str(letter_id))
+
+    async def _revisit(self, stop: asyncio.Event) -> None:
+        """Handle letters whose time has come, and forget the old."""
+        loop = asyncio.get_running_loop()
+        forget_at = loop.time()
+        while not stop.is_set():
+            try:
+                if loop.time() >= forget_at:
+                    await self._letters.forget(KEPT)
+                    forget_at = loop.time() + FORGETTING
+                for letter in await self._letters.take_due(LETTERS, hold=HOLD):
+                    await self._again(letter)
+            except Unavailable as error:
+                log.warning("letters_away", error=str(error))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await stop.wait()
+
+    async def _again(self, letter: Letter) -> None:
+        begun = self._answering.begin(letter.message, letter.identity)
+        turn = self._lanes.queue(self._answering.streams(begun))
+        try:
+            await turn.come()
+            if await self._settle(begun):
+                await self._letters.close(letter.letter_id)
+        finally:
+            turn.end()
+
+
+async def _surely(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until there is an answer; a defect is asked `TRIES` times."""
+    pause, defects = FIRST_PAUSE, 0
+    while True:
+        try:
+            return await ask()
+        except Unavailable as error:
+            log.warning("message_held", error=str(error))
+        except Failure:
+            raise
+        except Exception as error:
+            defects += 1
+            if defects == TRIES:
+                log.exception("message_broken", tries=TRIES)
+                raise Defect from error
+        await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads a crowd
+        pause = min(2 * pause, LAST_PAUSE)
+
+
+async def _unless(
+    stopping: asyncio.Task[bool], deliveries: AsyncGenerator[Delivery, None]
+) -> Delivery | None:
+    """Return the next delivery, or None when it is time to stop."""
+    waiting = asyncio.ensure_future(_next(deliveries))
+    try:
+        await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return waiting.result() if waiting.done() else None
+    finally:
+        if not waiting.done():
+            waiting.cancel()
+            await asyncio.wait([waiting])
+
+
+async def _next(deliveries: AsyncGenerator[Delivery, None]) -> Delivery:
+    try:
+        return await anext(deliveries)
+    except StopAsyncIteration:
+        raise ConsumerEndedError from None
+
+
+async def _drain(busy: set[asyncio.Task[None]], grace: float) -> None:
+    """Let what runs finish for `grace` seconds, and end what has not, all at once."""
+    if busy:
+        await asyncio.wait(busy, timeout=grace)
+    left = list(busy)
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left)
+
+
+def _tell_defect(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("message_not_settled", exc_info=error)
+
+
+def _bind(begun: Begun) -> None:
+    """Bind for the log what is known of a message."""
+    clear_contextvars()
+    identity = begun.identity
+    if identity is not None:
+        bind_contextvars(actor_id=identity.actor, org_id=identity.org_id)
+    requests = begun.requests
+    if len(requests) == 1:
+        command, meta = requests[0]
+        bind_contextvars(
+            command_type=kind_of(command),
+            command_id=str(meta.command_id),
+            correlation_id=str(meta.correlation_id),
+        )
+    elif requests:
+        bind_contextvars(commands=len(requests))
+
+
+def _tell(answer: Answer, started: float, told: str) -> None:
+    """Log the one line of a message."""
+    known: dict[str, object] = {"reply": told}
+    level = logging.INFO
+    if answer.failure is not None:
+        level = PROBLEMS[kind_of_problem(answer.failure)].level
+        known |= {"problem": slug(type(answer.failure)), "path": answer.failure.path}
+    elif answer.outcome is not None:
+        known |= {
+            "status": answer.outcome.status,
+            "stream": answer.outcome.stream_id,
+            "position": answer.outcome.position,
+        }
+    ms = round((perf_counter() - started) * 1000, 2)
+    log.log(level, "message_handled", ms=ms, **known)
