@@ -19,6 +19,7 @@ PLACES: Final = {
     "dispatch": ("stack:dispatch", "Run the dispatch role alone."),
     "work": ("stack:work", "Run the work role alone."),
     "intake": ("messaging:intake", "Run the role that takes commands over AMQP."),
+    "relay": ("messaging:relay", "Run the role that publishes events over AMQP."),
     "background": (
         "stack:background",
         "Run all but the API in one process.",

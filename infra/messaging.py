@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from infra.clock import now
+from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
 from infra.postgres.letters import PostgresLetters
 from infra.postgres.pool import open_pool
+from infra.rabbit.events import rabbit_outlet
 from infra.rabbit.intake import rabbit_inbox
 from infra.rabbit.topology import Topology
 from infra.settings import Settings, SettingsError
@@ -21,9 +22,11 @@ from services.intake.answering import Answering
 from services.intake.message import Reading
 from services.intake.taking import Intake
 from services.routing import COMMANDS
+from services.telling.relay import EventRelay
 
 
 CONNECTIONS: Final = 4
+FEEDING: Final = 3
 
 
 def broker_of(carrier: Carrier) -> str:
@@ -76,6 +79,36 @@ async def taking(
             grace=settings.shutdown_seconds,
         )
         task = asyncio.create_task(intake.run(stop), name="intake")
+        try:
+            yield task
+        finally:
+            stop.set()
+            await task
+
+
+@asynccontextmanager
+async def relaying(
+    urls: Urls, parts: Core, *, carrier: Carrier
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Publish the log to the broker while inside, unless another does.
+
+    The task that does so ends only by failing; whoever waits long should wait for it.
+    """
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        pool = await enter(
+            await open_pool(
+                urls.projector,
+                min_size=1,
+                max_size=FEEDING,
+                application_name="rehearsal relay",
+            )
+        )
+        topology = Topology(carrier.namespace)
+        outlet = await enter(rabbit_outlet(broker_of(carrier), topology=topology))
+        relay = EventRelay(parts.log, pool, outlet, owner=new_id())
+        task = asyncio.create_task(relay.run(stop), name="relay")
         try:
             yield task
         finally:

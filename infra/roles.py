@@ -14,7 +14,7 @@ from aiohttp import web
 from infra.carrying import carrying
 from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
-from infra.messaging import taking
+from infra.messaging import relaying, taking
 from infra.postgres.migrations import unapplied
 from infra.settings import POSTGRES, Settings
 from infra.wiring import (
@@ -62,7 +62,7 @@ ENTITIES: Final[Mapping[str, AnyDecider]] = {
     "testing.trials": trials.decider,
 }
 
-Duty = Literal["project", "dispatch", "work", "intake"]
+Duty = Literal["project", "dispatch", "work", "intake", "relay"]
 
 log = structlog.get_logger()
 
@@ -132,13 +132,18 @@ async def serve_background(settings: Settings, urls: Urls) -> None:
     """Do in one process what a small stack does behind its API, until told to stop."""
     duties: set[Duty] = {"project", "dispatch", "work"}
     if settings.broker != POSTGRES:
-        duties.add("intake")
+        duties |= {"intake", "relay"}
     await _serve(settings, urls, name="background", duties=duties)
 
 
 async def serve_intake(settings: Settings, urls: Urls) -> None:
     """Take commands from the broker until told to stop."""
     await _serve(settings, urls, name="intake", duties={"intake"})
+
+
+async def serve_relay(settings: Settings, urls: Urls) -> None:
+    """Publish what happened to the broker until told to stop."""
+    await _serve(settings, urls, name="relay", duties={"relay"})
 
 
 async def _serve(
@@ -186,6 +191,8 @@ def _carried(
         )
     if "intake" in duties:
         yield taking(settings, urls, parts, carrier=carrier)
+    if "relay" in duties:
+        yield relaying(urls, parts, carrier=carrier)
 
 
 def cursor_secret(settings: Settings) -> bytes:

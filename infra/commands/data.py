@@ -12,17 +12,24 @@ from rich.table import Table as Grid
 from events.catalogue import tag
 from events.errors import Failure, Malformed
 from events.message import Command, Event, Meta, Recorded
+from infra.carrying import carrying
 from infra.commands.shared import (
     FAILED,
     OK,
+    Broker,
     Where,
     Who,
     answer,
+    progress,
     run,
     screen,
 )
+from infra.messaging import broker_of
 from infra.operations.importing import read
 from infra.operations.querying import query
+from infra.operations.republishing import republished
+from infra.rabbit.events import rabbit_outlet
+from infra.rabbit.topology import Topology
 from infra.wiring import caught_up, core, database, projecting
 from services.decoding import command_decoder, split_json
 from services.handling import Outcome
@@ -30,6 +37,7 @@ from services.routing import COMMANDS
 
 
 COUNTED: Final = Number(gte=0, lt=1 << 63)
+PLACED: Final = Number(gte=1, lt=1 << 63)
 
 events: Final = App(name="events", help="Read the event log.")
 
@@ -178,6 +186,53 @@ def list_events(
                 screen.print(_line(each), highlight=False, markup=False)
 
         answer(where, {"events": found}, show)
+        return OK
+
+    return run(where, work)
+
+
+@events.command
+def republish(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    first: Annotated[
+        int, Parameter(name="--from", help="The first position.", validator=PLACED)
+    ],
+    last: Annotated[
+        int, Parameter(name="--to", help="The last position.", validator=PLACED)
+    ],
+    kind: Annotated[
+        tuple[str, ...], Parameter(name="--type", help="Only this type; repeatable.")
+    ] = (),
+    broker: Broker = None,
+) -> int:
+    """Send events again to the exchange of events, marked as republished."""
+    settings = where.settings(broker=broker)
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="republish") as parts,
+            carrying(settings) as carrier,
+            rabbit_outlet(
+                broker_of(carrier), topology=Topology(carrier.namespace)
+            ) as outlet,
+        ):
+            with progress() as bar:
+                shown = bar.add_task("events", total=max(0, last - first + 1))
+                published = await republished(
+                    parts.log,
+                    outlet,
+                    first=first,
+                    last=last,
+                    kinds=kind,
+                    told=lambda done: bar.update(shown, completed=done),
+                )
+
+        def show() -> None:
+            screen.print(f"{published} events published again", highlight=False)
+
+        answer(where, {"from": first, "to": last, "published": published}, show)
         return OK
 
     return run(where, work)

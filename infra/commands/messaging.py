@@ -1,7 +1,7 @@
 """Commands that run the roles which speak to other services over RabbitMQ."""
 
 from infra.commands.shared import OK, Broker, Where, run
-from infra.roles import serve_intake
+from infra.roles import serve_intake, serve_relay
 from infra.wiring import database
 
 
@@ -19,6 +19,25 @@ def intake(
     async def serve() -> int:
         async with database(settings) as urls:
             await serve_intake(settings, urls)
+        return OK
+
+    return run(where, serve, logging=settings)
+
+
+def relay(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    broker: Broker = None,
+) -> int:
+    """Run the relay role alone: it publishes events over AMQP, in order.
+
+    Any number may run; one at a time publishes, and another takes over.
+    """
+    settings = where.settings(broker=broker)
+
+    async def serve() -> int:
+        async with database(settings) as urls:
+            await serve_relay(settings, urls)
         return OK
 
     return run(where, serve, logging=settings)

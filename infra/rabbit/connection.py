@@ -62,7 +62,7 @@ class Link:
         self._latest: AbstractConnection | None = None
         self._up = asyncio.Event()
         self._lost = asyncio.Event()
-        self._declared: set[str] = set()
+        self._declared: set[tuple[type, str]] = set()
         self._declaring = asyncio.Lock()
         self._looking = asyncio.Lock()
         self._keeping: asyncio.Task[None] | None = None
@@ -156,20 +156,19 @@ class Link:
         Raises `SetupError` where it exists otherwise, or may not be made by us.
         """
         async with self._declaring:
-            if queue.name in self._declared:
+            if _known(queue) in self._declared:
                 return
             # A refusal closes the channel, so it is one that nobody else uses.
             async with self.channel() as channel:
                 for one in (queue.dead, queue):
                     if one is not None:
                         await self._declare_one(channel, one)
-            self._declared.add(queue.name)
+            self._declared.add(_known(queue))
 
     async def declare_exchange(self, exchange: Exchange) -> None:
         """Make sure, once per connection, that an exchange exists."""
         async with self._declaring:
-            name = f"exchange {exchange.name}"
-            if name in self._declared:
+            if _known(exchange) in self._declared:
                 return
             async with self.channel() as channel:
                 try:
@@ -181,11 +180,11 @@ class Link:
                         f"{error}"
                     )
                     raise SetupError(message) from error
-            self._declared.add(name)
+            self._declared.add(_known(exchange))
 
-    def forget(self, queue: Queue) -> None:
-        """Say that a queue seems to be gone, so that it is declared again."""
-        self._declared.discard(queue.name)
+    def forget(self, made: Queue | Exchange) -> None:
+        """Say that something seems to be gone, so that it is declared again."""
+        self._declared.discard(_known(made))
 
     async def suspect(self, queue: Queue | None) -> None:
         """Look into a queue that failed us, and delete one that can serve nobody.
@@ -421,6 +420,10 @@ async def _close(connection: AbstractConnection) -> None:
 
 async def _leave(_message: AbstractIncomingMessage) -> None:
     """Take nothing."""
+
+
+def _known(made: Queue | Exchange) -> tuple[type, str]:
+    return type(made), made.name
 
 
 def _said(error: BaseException) -> str:

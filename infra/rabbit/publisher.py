@@ -28,7 +28,7 @@ from infra.rabbit.connection import (
     backed_off,
     close_channel,
 )
-from infra.rabbit.topology import Queue
+from infra.rabbit.topology import Exchange, Queue
 
 
 IN_FLIGHT: Final = 200
@@ -40,7 +40,11 @@ _log: Final = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A message to publish; without `mandatory` it may be routed to no one."""
+    """A message to publish; without `mandatory` it may be routed to no one.
+
+    Only such a message has an id of its own: a return names the attempt by its id, so
+    two attempts never share one.
+    """
 
     exchange: str
     routing_key: str
@@ -49,6 +53,7 @@ class Outgoing:
     headers: Mapping[str, str] = field(default_factory=dict)
     correlation_id: str | None = None
     reply_to: str | None = None
+    message_id: str | None = None
     mandatory: bool = True
 
 
@@ -70,19 +75,29 @@ class Publisher:
         self._opening = asyncio.Lock()
 
     async def publish(
-        self, messages: Sequence[Outgoing], *, into: Queue | None = None
+        self,
+        messages: Sequence[Outgoing],
+        *,
+        into: Queue | Exchange | None = None,
+        in_order: bool = False,
     ) -> None:
         """Return when all are kept, or raise `Unavailable`: then some may be.
 
-        The queue that they go into is made sure of first.
+        What they go into is made sure of first. They are sent in order; where one is
+        not kept it is sent again, and with `in_order` all that were sent after it.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._seconds
         pending, pause = list(messages), SHORTEST
         while pending:
-            failure = await self._attempt(pending, until, into)
-            if failure is None:
-                continue
+            failed = await self._attempt(pending, until, into)
+            if not failed:
+                return
+            first = min(failed)
+            failure = failed[first]
+            pending = (
+                pending[first:] if in_order else [pending[at] for at in sorted(failed)]
+            )
             if self._link.closed or loop.time() + pause >= until:
                 count = f"{len(pending)} of {len(messages)}"
                 message = f"{count} messages are not confirmed: {failure}"
@@ -94,7 +109,7 @@ class Publisher:
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._seconds, SHORTEST
         while True:
-            failure = await self._attempt([message], until, None)
+            failure = (await self._attempt([message], until, None)).get(0)
             if failure is None:
                 return True
             if isinstance(failure, Unroutable):
@@ -109,40 +124,46 @@ class Publisher:
             await close_channel(self._channel)
 
     async def _attempt(
-        self, pending: list[Outgoing], until: float, into: Queue | None
-    ) -> Unavailable | None:
-        """Publish what is pending, leave there what failed, and return a failure."""
+        self,
+        pending: Sequence[Outgoing],
+        until: float,
+        into: Queue | Exchange | None,
+    ) -> dict[int, Unavailable]:
+        """Publish what is pending, and return by its place the failure of each."""
         remaining = until - asyncio.get_running_loop().time()
         try:
             async with answered(remaining):
                 await self._link.unblocked()
-                if into is not None:
-                    await self._link.declare(into)
+                match into:
+                    case Queue():
+                        await self._link.declare(into)
+                    case Exchange():
+                        await self._link.declare_exchange(into)
+                    case None:
+                        pass
                 channel = await self._open_channel()
         except Unavailable as error:
-            return error
+            return dict.fromkeys(range(len(pending)), error)
         began = asyncio.get_running_loop().time()
-        left, failed = iter(tuple(pending)), list[Outgoing]()
-        failures: list[Unavailable] = []
+        left, failed = enumerate(pending), dict[int, Unavailable]()
 
         async def send() -> None:
-            for message in left:
+            for place, message in left:
                 try:
                     await self._send(channel, message, until)
                 except Unavailable as error:
-                    failed.append(message)
-                    failures.append(error)
+                    failed[place] = error
 
         async with asyncio.TaskGroup() as group:
             for _ in range(min(len(pending), self._in_flight)):
                 group.create_task(send())
         nothing_kept = len(failed) == len(pending)
-        pending[:] = failed
-        if into is not None and any(isinstance(one, Unroutable) for one in failures):
-            self._link.forget(into)
-        elif nothing_kept and _silence(failures, began):
-            await self._look_into(into)
-        return failures[0] if failures else None
+        if any(isinstance(one, Unroutable) for one in failed.values()):
+            if into is not None:
+                self._link.forget(into)
+        elif nothing_kept and _silence(list(failed.values()), began):
+            await self._look_into(into if isinstance(into, Queue) else None)
+        return failed
 
     async def _look_into(self, queue: Queue | None) -> None:
         try:
@@ -192,13 +213,13 @@ def _silence(failures: Sequence[Unavailable], began: float) -> bool:
 
 
 def _as_sent(message: Outgoing) -> Message:
-    # A return names the attempt by its message id, so two attempts never share one.
+    own = message.message_id
     return Message(
         message.body,
         content_type=message.content_type,
         headers={name: text[:HEADER_LENGTH] for name, text in message.headers.items()},
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
-        message_id=str(new_id()),
+        message_id=own if own and not message.mandatory else str(new_id()),
         delivery_mode=DeliveryMode.PERSISTENT,
     )
