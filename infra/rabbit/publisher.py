@@ -134,13 +134,7 @@ class Publisher:
         try:
             async with answered(remaining):
                 await self._link.unblocked()
-                match into:
-                    case Queue():
-                        await self._link.declare(into)
-                    case Exchange():
-                        await self._link.declare_exchange(into)
-                    case None:
-                        pass
+                await self._make_sure(into)
                 channel = await self._open_channel()
         except Unavailable as error:
             return dict.fromkeys(range(len(pending)), error)
@@ -164,6 +158,15 @@ class Publisher:
         elif nothing_kept and _silence(list(failed.values()), began):
             await self._look_into(into if isinstance(into, Queue) else None)
         return failed
+
+    async def _make_sure(self, into: Queue | Exchange | None) -> None:
+        match into:
+            case Queue():
+                await self._link.declare(into)
+            case Exchange():
+                await self._link.declare_exchange(into)
+            case None:
+                pass
 
     async def _look_into(self, queue: Queue | None) -> None:
         try:

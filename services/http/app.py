@@ -14,6 +14,7 @@ from services.decider import AnyDecider
 from services.decoding import command_decoder
 from services.http import asking
 from services.http.admin import Admin, Check, Lags
+from services.http.asyncapi import describe_messages
 from services.http.blobs import BlobRoutes
 from services.http.commands import Commands
 from services.http.docs import Docs
@@ -92,11 +93,10 @@ def make_app(
     )
     feed = Feed(log=log, identify=identify, live=live, limits=limits)
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
-    docs = Docs(
-        describe(
-            commands=commands, permissions=permissions, tables=tables, limits=limits
-        )
+    described = describe(
+        commands=commands, permissions=permissions, tables=tables, limits=limits
     )
+    docs = Docs(described, describe_messages(described, commands))
     app = web.Application(
         middlewares=[edge(metrics=metrics, ids=ids)],
         client_max_size=limits.body_bytes,
@@ -110,6 +110,7 @@ def make_app(
             web.post("/v1/blobs", blob_routes.post),
             get("/v1/blobs/{sha256}", blob_routes.get),
             get("/v1/openapi.json", docs.openapi),
+            get("/v1/asyncapi.json", docs.asyncapi),
             get("/v1/docs", docs.page),
             get("/v1/problems/{slug}", docs.problem),
             get(

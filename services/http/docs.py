@@ -62,16 +62,23 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 class Docs:
     """The routes that describe this interface."""
 
-    def __init__(self, description: Schema) -> None:
+    def __init__(self, description: Schema, messages: Schema) -> None:
         self._json = msgspec.json.encode(description)
+        self._messages = msgspec.json.encode(messages)
         self._title = str(description["info"]["title"])
         self._about = str(description["info"]["description"])
-        self._sections = tuple(sections(description))
+        self._sections = (*sections(description), *channels(messages))
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Answer the description as JSON."""
         return web.Response(
             body=self._json, headers={"Content-Type": "application/json"}
+        )
+
+    async def asyncapi(self, _request: web.Request) -> web.Response:
+        """Answer the description of what goes over AMQP as JSON."""
+        return web.Response(
+            body=self._messages, headers={"Content-Type": "application/json"}
         )
 
     async def page(self, request: web.Request) -> web.Response:
@@ -96,7 +103,8 @@ class Docs:
             f"<p>{_origin(request)}</p>"
             '<form><input name="q" type="search" aria-label="Search" '
             f'value="{shown}"> <button>Search</button></form>'
-            '<p><a href="/v1/openapi.json">OpenAPI 3.1</a></p>'
+            '<p><a href="/v1/openapi.json">OpenAPI 3.1</a> '
+            '<a href="/v1/asyncapi.json">AsyncAPI 3.0</a></p>'
             + (body or "<p>Nothing has all of these words.</p>"),
         )
 
@@ -150,6 +158,32 @@ def sections(description: Schema) -> Iterator[Section]:
             f'<p>Again? {escape(problem.again)} <a href="{problems.PATH}/{slug}">'
             "More</a></p>",
             [problems.slug(each) for each in problems.refusals(kind)],
+        )
+
+
+def channels(messages: Schema) -> Iterator[Section]:
+    """Return what can be done over AMQP, a section for each operation."""
+    for operation in messages["operations"].values():
+        channel = messages["channels"][operation["channel"]["$ref"].rpartition("/")[2]]
+        exchange = channel["bindings"]["amqp"]["exchange"]["name"]
+        kinds = [each["$ref"].rpartition("/")[2] for each in operation["messages"]]
+        first = messages["components"]["messages"][kinds[0]]
+        schemas = messages["components"]["schemas"]
+        carried = schemas["CommandHeaders" if "headers" in first else "CloudEvent"]
+        yield _section(
+            "AMQP",
+            f"{exchange} {channel['address']}",
+            operation["summary"],
+            f"<p>{escape(channel['description'])}</p>"
+            f"<p>{escape(carried.get('description', ''))}</p>"
+            + _table(
+                ("header" if "headers" in first else "attribute", "type", ""),
+                [
+                    (name, _type(field), field.get("description", ""))
+                    for name, field in carried["properties"].items()
+                ],
+            ),
+            [*carried["properties"], *(each.replace("-", ".") for each in kinds)],
         )
 
 

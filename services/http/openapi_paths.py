@@ -484,6 +484,20 @@ def _about_paths() -> Schema:
                 },
             }
         },
+        "/v1/asyncapi.json": {
+            "get": {
+                "tags": ["about"],
+                "operationId": "getMessages",
+                "summary": "What goes over AMQP: commands, replies, events",
+                "security": [],
+                "responses": {
+                    "200": {
+                        "description": "AsyncAPI 3.0",
+                        "content": {JSON: {"schema": {"type": "object"}}},
+                    }
+                },
+            }
+        },
         "/v1/docs": {
             "get": {
                 "tags": ["about"],
