@@ -38,6 +38,7 @@ PLACES: Final = {
         "List, rebuild, compare and switch read tables.",
     ),
     "verify": ("verifying:verify", "Prove the log whole and the read tables equal."),
+    "letters": ("letters:letters", "Look after messages and jobs that failed."),
     "keys": ("keys:keys", "Look after the keys that seal personal text."),
     "token": ("stack:token", "Print a bearer token for an embedded stack."),
     "settings": ("stack:settings", "Print every setting and its value."),

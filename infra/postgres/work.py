@@ -56,6 +56,7 @@ OFFER: Final = "SELECT kind, id FROM es.offer_work_v1($1, $2)"
 PUBLISHED: Final = "SELECT es.publish_work_v1($1::uuid[], $2)"
 SWEEP: Final = "SELECT es.sweep_work_v1()"
 REPORT: Final = "SELECT es.report_work_v1($1::uuid[])"
+DROP: Final = "SELECT es.drop_work_v1($1)"
 RETRY: Final = "SELECT es.retry_work_v1($1)"
 FAILURES: Final = f"""
 SELECT {COLUMNS}
@@ -226,6 +227,14 @@ class PostgresWork:
             message = f"There is no failed job {job_id}."
             raise Missing(message)
         self.changed()
+
+    async def drop(self, job_id: UUID) -> None:
+        """Close a failed job for good, or raise `Missing`."""
+        with reaching_database():
+            dropped = await self._pool.fetchval(DROP, job_id)
+        if not dropped:
+            message = f"There is no failed job {job_id}."
+            raise Missing(message)
 
     def changed(self) -> None:
         """Say that jobs may have become due, once that is committed."""
