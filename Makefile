@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+BROKER ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lock bench chaos fuzz clean
@@ -22,8 +23,8 @@ $(VENV)/.dev: infra/requirements/dev.txt $(VENV)/.run
 
 install: $(VENV)/.run ## make the virtual environment and install what running needs
 
-demo: $(VENV)/.run ## start everything, import a sample, show it; ARGS=--once stops when done
-	$(BIN)/rehearsal demo $(ARGS)
+demo: $(VENV)/.run ## start everything, show it, kill a worker; ARGS=--once BROKER=rabbitmq
+	$(BIN)/rehearsal demo $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
 test: $(VENV)/.dev ## run every test, also against a full PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)

@@ -21,7 +21,7 @@ async def carrying(settings: Settings, *, join: bool = True) -> AsyncIterator[Ca
         folder = settings.data_dir
         async with embedded_rabbit(folder, namespace=namespace, join=join) as carrier:
             yield carrier
-    elif settings.broker == POSTGRES:
+    elif settings.broker in {None, POSTGRES}:
         yield Carrier(name="PostgreSQL", url=None, namespace=namespace)
     else:
         yield Carrier(name="RabbitMQ, given", url=settings.broker, namespace=namespace)

@@ -12,7 +12,7 @@ from cyclopts import App
 
 
 PLACES: Final = {
-    "demo": ("demo:demo", "Start everything, import a sample, show what came of it."),
+    "demo": ("demo:demo", "Start everything, hold a set, kill a worker, show it all."),
     "up": ("up:up", "Run every role under one supervisor."),
     "api": ("stack:api", "Run the HTTP role alone."),
     "project": ("stack:project", "Run the projection role alone."),

@@ -64,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys_url: Address | None = None
     direct_url: Address | None = None
     pool_size: Count = 8
-    broker: Broker = POSTGRES
+    broker: Broker | None = None
     broker_namespace: Namespace = "rehearsal"
     lease_seconds: Annotated[float, msgspec.Meta(ge=1)] = 30.0
 

@@ -1,12 +1,13 @@
 """The command that shows everything on a machine that has nothing: demo.
 
 It runs the same supervisor, roles and commands as production; only the data are small.
-All its ids are derived, so a second demo in the same folder changes nothing.
+All its ids but those of its live runs are derived, so that a second demo in the same
+folder only holds those again.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -17,11 +18,15 @@ from rich.table import Table as Grid
 
 from events.ids import PersonaId
 from events.message import Command
+from infra.carrying import carrying
 from infra.clock import derived_id
+from infra.commands.killing import Interrupted, hold_twice
 from infra.commands.runs import print_reliability
 from infra.commands.shared import (
+    FAILED,
     OK,
     OPERATOR,
+    Broker,
     Where,
     Who,
     answer,
@@ -29,11 +34,13 @@ from infra.commands.shared import (
     run,
     screen,
 )
-from infra.commands.up import roles_of
+from infra.commands.up import environment_of, roles_of
+from infra.embedded.broker import Carrier, at_hand
 from infra.embedded.server import free_port
 from infra.operations.importing import Summary, import_tau_bench
 from infra.operations.scoring import scored
-from infra.settings import Settings, SetupError
+from infra.sample import recorded
+from infra.settings import RABBITMQ, Settings, SetupError
 from infra.supervisor import supervise
 from infra.tokens import Issuer
 from infra.wiring import Urls, caught_up, core, database, issuer, reading
@@ -49,6 +56,8 @@ from services.testing.personas import (
 
 SPACE: Final = UUID("b8a5ad6e-6c3f-5d0a-9f6e-6c2f6f0c9d11")
 START_SECONDS: Final = 60.0
+WORKERS: Final = 2
+LEASE_SECONDS: Final = 4.0  # what a dead worker held is soon taken over
 
 TABLES: Final[Mapping[str, Sequence[str]]] = {
     "simulation_personas": ("name", "role", "latest_version_background"),
@@ -70,8 +79,15 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     data_dir: str
     commands: int
+    broker: str
     summary: Summary
+    live: Interrupted
     rows: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the killed worker did no harm."""
+        return self.live.each_ended_once and self.live.same_verdicts
 
 
 def demo(
@@ -79,9 +95,16 @@ def demo(
     where: Where = Where(),  # noqa: B008 - frozen
     once: Annotated[bool, Parameter(negative="", help="Stop when done.")] = False,
     http_port: Annotated[int | None, Parameter(help="Port of the API.")] = None,
+    broker: Broker = None,
 ) -> int:
-    """Start a stack, send commands, import a recorded sample, and show the tables."""
+    """Start a stack, send commands, import a sample, hold a set while a worker dies.
+
+    Work is carried by RabbitMQ where one is given, runs here or is installed, and by
+    PostgreSQL elsewhere.
+    """
     settings = where.settings(
+        broker=broker,
+        lease_seconds=LEASE_SECONDS,
         http_port=_port(http_port, where.settings().http_port),
         admin_port=_port(None, where.settings().admin_port),
         log_level=where.log_level or "warning",
@@ -92,10 +115,22 @@ def demo(
         if development is None:
             message = "the demo needs an embedded stack, but addresses were given"
             raise SetupError(message)
-        _say("Starting PostgreSQL, the API and the projections")
-        async with database(settings, join=False) as urls:
-            roles = asyncio.create_task(supervise(roles_of(settings)))
-            story = asyncio.create_task(_story(settings, urls, development))
+        _say("Starting PostgreSQL, a broker, the API, projections, two workers")
+        async with (
+            database(settings, join=False) as urls,
+            _carrier(settings) as carrier,
+        ):
+            screen.print(f"  work is carried by {carrier.name}", highlight=False)
+            pids: dict[str, int] = {}
+            roles = asyncio.create_task(
+                supervise(
+                    roles_of(settings, workers=WORKERS),
+                    environment=environment_of(settings, carrier),
+                    started=pids.__setitem__,
+                )
+            )
+            telling = _story(settings, urls, development, carrier, pids)
+            story = asyncio.create_task(telling)
             await asyncio.wait((roles, story), return_when=asyncio.FIRST_COMPLETED)
             if roles.done():
                 story.cancel()
@@ -109,9 +144,29 @@ def demo(
             finally:
                 roles.cancel()
                 await asyncio.gather(roles, return_exceptions=True)
-        return OK
+        return OK if shown.ok else FAILED
 
     return run(where, work)
+
+
+@asynccontextmanager
+async def _carrier(settings: Settings) -> AsyncIterator[Carrier]:
+    """Yield what carries work: a RabbitMQ that is at hand, unless something is asked.
+
+    One that does not start is no reason to show nothing.
+    """
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        if settings.broker is None and await at_hand():
+            rabbit = msgspec.structs.replace(settings, broker=RABBITMQ)
+            try:
+                carrier = await enter(carrying(rabbit, join=False))
+            except SetupError as error:
+                screen.print(f"  no RabbitMQ: {error}", markup=False, highlight=False)
+                carrier = await enter(carrying(settings, join=False))
+        else:
+            carrier = await enter(carrying(settings, join=False))
+        yield carrier
 
 
 def _port(asked: int | None, usual: int) -> int:
@@ -119,7 +174,13 @@ def _port(asked: int | None, usual: int) -> int:
     return asked if asked is not None else free_port(usual)
 
 
-async def _story(settings: Settings, urls: Urls, development: Issuer) -> Shown:
+async def _story(
+    settings: Settings,
+    urls: Urls,
+    development: Issuer,
+    carrier: Carrier,
+    pids: Mapping[str, int],
+) -> Shown:
     await _ready(f"http://{settings.admin_host}:{settings.admin_port}/readyz")
     url = f"http://{settings.http_host}:{settings.http_port}"
     who = Who()
@@ -130,6 +191,10 @@ async def _story(settings: Settings, urls: Urls, development: Issuer) -> Shown:
     async with Client(url, token) as client:
         sent = await _commands(client)
         summary = await _import(settings, urls, who)
+        _say("Holding a set live, twice with one seed, and killing a worker")
+        async with core(settings, urls, name="demo") as parts:
+            live = await hold_twice(client, parts, pids)
+        await caught_up(urls, live.position)
         rows = {name: await _table(client, name) for name in TABLES}
     async with reading(urls) as reader:
         found = await reliability(reader, who.identity(settings), str(summary.run_id))
@@ -138,7 +203,9 @@ async def _story(settings: Settings, urls: Urls, development: Issuer) -> Shown:
         url=url,
         data_dir=str(settings.data_dir),
         commands=sent + summary.commands,
+        broker=carrier.name,
         summary=summary,
+        live=live,
         rows=rows,
     )
 
@@ -217,7 +284,7 @@ async def _commands(client: Client) -> int:
 
 async def _import(settings: Settings, urls: Urls, who: Who) -> Summary:
     _say("Importing a recorded sample as a set run")
-    sample = files("infra.sample").joinpath("recorded.json").read_bytes()
+    sample = recorded()
     async with core(settings, urls, name="demo") as parts:
         with progress() as bar:
             task = bar.add_task("importing", total=None)

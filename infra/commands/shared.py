@@ -80,7 +80,7 @@ class Where:
             if given.get("broker") == RABBITMQ:
                 # Whose address is set is the RabbitMQ that is meant.
                 usual = load_settings({**given, "broker": None})
-                if usual.broker != POSTGRES:
+                if usual.broker not in {None, POSTGRES}:
                     return usual
             return load_settings(given)
         except SettingsError as error:

@@ -5,9 +5,11 @@ The supervisor imports nothing that only its roles need: it stays for as long as
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from infra.carrying import carrying
 from infra.commands.shared import Broker, Where, run
@@ -18,8 +20,16 @@ from infra.settings import POSTGRES, PREFIX, Settings, require
 from infra.supervisor import supervise
 
 
-def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
-    """Return the arguments of each role of a stack, for the supervisor."""
+WORKERS: Final = Number(gte=0, lte=8)
+
+
+def roles_of(
+    settings: Settings, *, workers: int = 0
+) -> Mapping[str, Callable[[], list[str]]]:
+    """Return the arguments of each role of a stack, for the supervisor.
+
+    Without `workers` of their own, all but the API share a process.
+    """
     shared = [
         *["--data-dir", str(settings.data_dir)],
         *["--log-level", settings.log_level],
@@ -28,15 +38,20 @@ def roles_of(settings: Settings) -> Mapping[str, Callable[[], list[str]]]:
         *["--http-port", str(settings.http_port)],
         *["--admin-port", str(settings.admin_port)],
     ]
-    return {
-        "api": lambda: ["api", *shared, *ports],
-        "background": lambda: ["background", *shared],
-    }
+    roles = {"api": ["api", *shared, *ports]}
+    if workers:
+        roles |= {name: [name, *shared] for name in ("project", "dispatch")}
+        numbers = range(1, workers + 1)
+        roles |= {f"work {number}": ["work", *shared] for number in numbers}
+    else:
+        roles["background"] = ["background", *shared]
+    return {name: partial(list, words) for name, words in roles.items()}
 
 
-def environment_of(carrier: Carrier) -> dict[str, str]:
+def environment_of(settings: Settings, carrier: Carrier) -> dict[str, str]:
     """Return the settings that tell a role what carries work; no list shows them."""
     return {
+        f"{PREFIX}LEASE_SECONDS": str(settings.lease_seconds),
         f"{PREFIX}BROKER": carrier.url or POSTGRES,
         f"{PREFIX}BROKER_NAMESPACE": carrier.namespace,
     }
@@ -49,6 +64,13 @@ def up(
     admin_port: Annotated[
         int | None, Parameter(help="Port of health, metrics.")
     ] = None,
+    workers: Annotated[
+        int,
+        Parameter(
+            help="Workers, each a process; 0: one process for all but the API.",
+            validator=WORKERS,
+        ),
+    ] = 0,
     broker: Broker = None,
 ) -> int:
     """Run every role under one supervisor, with an embedded PostgreSQL unless given."""
@@ -57,8 +79,8 @@ def up(
     async def work() -> int:
         async with prepared(settings), carrying(settings, join=False) as carrier:
             return await supervise(
-                roles_of(settings),
-                environment=environment_of(carrier),
+                roles_of(settings, workers=workers),
+                environment=environment_of(settings, carrier),
                 grace_seconds=settings.shutdown_seconds + 5.0,
             )
 

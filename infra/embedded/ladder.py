@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import structlog
+
 from infra.embedded import debian
 from infra.embedded.docker import IMAGE, docker, rabbit_container
 from infra.embedded.rabbit import Programs, installed
@@ -21,6 +23,8 @@ REASONS: Final = (
     "no Docker daemon answers, or its client is not there",
     "only root can install it, with apt",
 )
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ def own_programs() -> Rung | None:
 
 def from_debian() -> Programs:
     """Install RabbitMQ from Debian's packages, and return its programs."""
+    log.warning("packages_installing", packages=[PACKAGE])
     debian.install(PACKAGE, recommended=False)
     found = installed()
     if found is None:

@@ -42,7 +42,7 @@ ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC
 
 SMALL: Mapping[str, str] = {
     "shared_buffers": "32MB",
-    "max_connections": "60",
+    "max_connections": "300",  # they cost when they are used
     "jit": "off",
     "wal_level": "replica",
     "max_wal_senders": "3",
