@@ -216,11 +216,14 @@ class Handler:
                 asked += decider.also(request, loaded.state, meta)
 
     async def _load(self, decider: AnyDecider, stream_id: str) -> Loaded:
-        stream = await self._log.read_stream(stream_id)
+        """Load a stream's state: what is remembered, and the events after it."""
+        old = self._cache.old(stream_id)
+        version, state = (old.version, old.state) if old else (0, decider.initial)
+        stream = await self._log.read_stream(stream_id, after=version)
         events = [recorded.event for recorded in stream.events]
         loaded = Loaded(
             version=stream.version,
-            state=fold(decider, decider.initial, events),
+            state=fold(decider, state, events),
             org_id=stream.org_id,
         )
         self._cache.put(stream_id, loaded)
@@ -232,7 +235,7 @@ class Handler:
                 self._cache.put(stream_id, loaded)
         else:
             for stream_id in decision.states:
-                self._cache.forget(stream_id)
+                self._cache.doubt(stream_id)
 
     async def _recorded(self, meta: Meta, body_hash: bytes) -> Verdict | None:
         (verdict,) = await self._log.outcomes(
@@ -251,7 +254,7 @@ class Handler:
             lost: Failure | None = None
             for place, entry, verdict in zip(places, entries, verdicts, strict=True):
                 for write in entry.writes:
-                    self._cache.forget(write.stream_id)
+                    self._cache.doubt(write.stream_id)
                 try:
                     answers[place] = self._answer(requests[place], verdict)
                 except Failure as failure:

@@ -1,7 +1,8 @@
 """The states of streams: how they are folded, and a bounded memory of recent ones.
 
 A remembered state may be old: it is only ever used with an append that checks its
-version, or thrown away and read again before a refusal becomes final.
+version, or brought up to date before a refusal becomes final. Since events never
+change, what an old state lacks are the events after its version, and no others.
 """
 
 from collections import OrderedDict
@@ -36,23 +37,32 @@ class StateCache:
     def __init__(self, size: int) -> None:
         self._size = size
         self._states: OrderedDict[str, Loaded] = OrderedDict()
+        self._doubted: set[str] = set()
 
     def get(self, stream_id: str) -> Loaded | None:
-        """Return what is remembered of a stream."""
+        """Return what is remembered of a stream, unless it is known to be old."""
         loaded = self._states.get(stream_id)
-        if loaded is not None:
-            self._states.move_to_end(stream_id)
+        if loaded is None or stream_id in self._doubted:
+            return None
+        self._states.move_to_end(stream_id)
         return loaded
+
+    def old(self, stream_id: str) -> Loaded | None:
+        """Return what is remembered of a stream, however old."""
+        return self._states.get(stream_id)
 
     def put(self, stream_id: str, loaded: Loaded) -> None:
         """Remember a stream, and forget the one unused for longest if need be."""
         states = self._states
+        self._doubted.discard(stream_id)
         if stream_id in states:
             states.move_to_end(stream_id)
         states[stream_id] = loaded
         if len(states) > self._size:
-            states.popitem(last=False)
+            forgotten, _ = states.popitem(last=False)
+            self._doubted.discard(forgotten)
 
-    def forget(self, stream_id: str) -> None:
-        """Forget a stream."""
-        self._states.pop(stream_id, None)
+    def doubt(self, stream_id: str) -> None:
+        """Take what is remembered of a stream for old."""
+        if stream_id in self._states:
+            self._doubted.add(stream_id)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from events.errors import Conflict, Failure, Forbidden, Mismatch, Missing, Refused
-from events.log import Append, Verdict
+from events.log import Append, Stream, Verdict
 from events.message import Command, Meta
 from events.testing.references import ReferenceAdded
 from infra.clock import new_id, now
@@ -177,6 +177,33 @@ async def test_handlers_that_race_for_one_stream_all_succeed(
     assert all(outcome.status == "ok" for outcome in outcomes)
     for box in boxes:
         assert len(await contents(handlers[0], box)) == LIMIT
+
+
+class ReadingLog(MemoryEventLog):
+    """Notes after which version streams are read."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=now, ids=new_id)
+        self.after: list[int] = []
+
+    async def read_stream(
+        self, stream_id: str, *, after: int = 0, upto: int | None = None
+    ) -> Stream:
+        self.after.append(after)
+        return await super().read_stream(stream_id, after=after, upto=upto)
+
+
+async def test_what_another_process_appended_is_all_that_is_read() -> None:
+    log, box = ReadingLog(), new_id()
+    ours, theirs = handler_of(log), handler_of(log)
+    await ours.handle(put("pen", box=box), meta())
+    await theirs.handle(put("cup", box=box), meta())
+    log.after.clear()
+    outcome = await ours.handle(put("key", box=box), meta())
+    assert (outcome.version, log.after) == (3, [1])
+    with pytest.raises(Full):
+        await theirs.handle(put("hat", box=box), meta())
+    assert log.after == [1, 2]
 
 
 async def test_partners_commit_together(handler: Handler) -> None:
