@@ -9,6 +9,7 @@ from events import conversation, reservations
 from events.access import subjects
 from events.errors import Malformed
 from events.message import Event
+from events.playgrounds import allocations, evaluations, playgrounds
 from events.testing import (
     agents,
     metrics,
@@ -26,6 +27,9 @@ UNIONS: Final = (
     conversation.ConversationFact,
     reservations.ReservationFact,
     subjects.SubjectEvent,
+    allocations.AllocationEvent,
+    evaluations.EvaluationEvent,
+    playgrounds.PlaygroundEvent,
     agents.AgentEvent,
     metrics.MetricEvent,
     personas.PersonaEvent,

@@ -16,3 +16,7 @@ UnitTestId = NewType("UnitTestId", UUID)
 UnitTestSetId = NewType("UnitTestSetId", UUID)
 SetRunId = NewType("SetRunId", UUID)
 TrialId = NewType("TrialId", UUID)
+
+PlaygroundId = NewType("PlaygroundId", UUID)
+QuestionId = NewType("QuestionId", UUID)
+EvaluationId = NewType("EvaluationId", UUID)

@@ -45,7 +45,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     `actor` is `user:ID`, `service:ID` or `system:ID`. `occurred_at` is the producer's
     clock, recorded as such. `headers` holds the W3C trace context.
     `expected_version` is the version of the command's first stream that the client
-    has seen, 0 for "must not exist".
+    has seen, 0 for "must not exist". `email` is the actor's address, where the token
+    proves one.
     """
 
     command_id: UUID
@@ -61,6 +62,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str] = frozenset()
     expected_version: int | None = None
     fence: tuple[UUID, int] | None = None
+    email: str | None = None
 
     @property
     def actor_id(self) -> str:

@@ -40,6 +40,9 @@ _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,128}$")]
 _Subject = Annotated[
     str, msgspec.Meta(pattern=r"^(user|service):[A-Za-z0-9_.:@-]{1,128}$")
 ]
+_Email = Annotated[
+    str, msgspec.Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$(?!\n)")
+]
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +56,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     region: _Name | None = None
     roles: frozenset[_Name] = frozenset()
     scopes: frozenset[_Name] = frozenset()
+    email: _Email | None = None
 
 
 class BadKey(Exception):  # noqa: N818 - the name is the message
@@ -79,6 +83,7 @@ class Issuer:
         roles: Iterable[str] = (),
         scopes: Iterable[str] = (),
         region: str | None = None,
+        email: str | None = None,
         lifetime: timedelta = LIFETIME,
     ) -> str:
         """Return a token for `user:ID` or `service:ID` in an organisation."""
@@ -95,6 +100,8 @@ class Issuer:
         }
         if region is not None:
             claims["region"] = region
+        if email is not None:
+            claims["email"] = email
         msgspec.convert(claims, Claims)
         headers = {"typ": TYPE, "kid": self._kid}
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers=headers)
@@ -142,6 +149,7 @@ class TokenVerifier:
             actor=claims.sub,
             roles=claims.roles,
             scopes=claims.scopes,
+            email=claims.email,
         )
         self._believed[digest] = identity, claims.exp
         if len(self._believed) > self._limit:

@@ -28,8 +28,8 @@ from services import guard
 from services.handling import Handler
 from services.ports import Transport
 from services.routing import DECIDER_OF
-from services.testing.reactions import ON_FAILURE, REACTIONS
 from services.work.dispatching import Dispatcher
+from services.work.following import ON_FAILURE, REACTIONS
 from services.work.kinds import kinds, tools
 from services.work.relaying import Relay
 from services.work.working import Worker

@@ -125,6 +125,7 @@ def meta_of(
         headers=caller.headers,
         roles=identity.roles,
         scopes=identity.scopes,
+        email=identity.email,
         expected_version=given.expected_version,
     )
 

@@ -13,6 +13,9 @@ from events.errors import Forbidden
 from events.message import Command, Meta
 from events.roles import Area, Role
 from services.access.subjects import EraseSubject
+from services.playgrounds.evaluations import EvaluationCommand, ExcludeEvaluation
+from services.playgrounds.ledgers import ReserveSlot
+from services.playgrounds.playgrounds import PlaygroundCommand
 from services.testing.agents import AgentCommand
 from services.testing.metrics import MetricCommand
 from services.testing.personas import PersonaCommand
@@ -36,6 +39,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
 
 AUTHOR: Final = Permission(roles=frozenset({"admin", "user"}))
 ADMIN: Final = Permission(roles=frozenset({"admin"}))
+SIGNED_IN: Final = Permission(roles=frozenset(get_args(Role)))
 
 PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
     EraseSubject: ADMIN,
@@ -46,6 +50,10 @@ PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
     **dict.fromkeys(get_args(SetRunCommand), AUTHOR),
     **dict.fromkeys(get_args(UnitTestCommand), AUTHOR),
     **dict.fromkeys(get_args(UnitTestSetCommand), AUTHOR),
+    **dict.fromkeys(get_args(PlaygroundCommand), AUTHOR),
+    **dict.fromkeys(get_args(EvaluationCommand), SIGNED_IN),
+    ExcludeEvaluation: AUTHOR,
+    ReserveSlot: SIGNED_IN,
 }
 
 

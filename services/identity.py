@@ -10,8 +10,8 @@ from events import roles
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The organisation and actor behind a token, and what they may do.
 
-    `actor` is `user:ID` or `service:ID`. A role is plain, for every area, or written
-    `area:role`.
+    `actor` is `user:ID` or `service:ID`, `email` the address that the token proves. A
+    role is plain, for every area, or written `area:role`.
     """
 
     org_id: str
@@ -19,6 +19,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
+    email: str | None = None
 
     def holds(self, role: str, area: str) -> bool:
         """Say whether the bearer has a role in an area, or everywhere."""

@@ -10,6 +10,7 @@ from events.message import Command
 from services import reservations
 from services.access import subjects
 from services.decider import AnyDecider
+from services.playgrounds import evaluations, ledgers, playgrounds
 from services.testing import (
     agents,
     metrics,
@@ -32,6 +33,9 @@ PublicCommand = (
     | set_runs.SetRunCommand
     | unit_test_sets.UnitTestSetCommand
     | unit_tests.UnitTestCommand
+    | evaluations.EvaluationCommand
+    | ledgers.LedgerCommand
+    | playgrounds.PlaygroundCommand
 )
 
 DECIDERS: Final[tuple[AnyDecider, ...]] = (
@@ -46,6 +50,9 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     trials.decider,
     unit_test_sets.decider,
     unit_tests.decider,
+    evaluations.decider,
+    ledgers.decider,
+    playgrounds.decider,
 )
 
 DECIDER_OF: Final[Mapping[type[Command], AnyDecider]] = {

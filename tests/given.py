@@ -55,9 +55,11 @@ class World:
             streams[stream] = (*streams.get(stream, ()), event)
         return World(streams)
 
-    def when(self, command: Command, *, by: str = "user:ada") -> "Result":
+    def when(
+        self, command: Command, *, by: str = "user:ada", meta: Meta | None = None
+    ) -> "Result":
         """Carry out a command, and what it asks of other streams."""
-        meta = meta_of(by)
+        meta = meta or meta_of(by)
         world, events = self, list[Event]()
         asked: list[Command] = [command]
         try:

@@ -29,6 +29,9 @@ _STREAMS: Final = {
     "events.conversation": ("testing.trial", "conversation_id"),
     "events.reservations": ("reservation", "reservation_id"),
     "events.access.subjects": ("access.subject", "subject_id"),
+    "events.playgrounds.playgrounds": ("playgrounds.playground", "playground_id"),
+    "events.playgrounds.allocations": ("playgrounds.allocation", "playground_id"),
+    "events.playgrounds.evaluations": ("playgrounds.evaluation", "session_id"),
 }
 
 

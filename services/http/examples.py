@@ -11,7 +11,7 @@ FORMATS: Final[Mapping[str, str]] = {
     "uuid": "01970000-0000-7000-8000-000000000001",
     "date-time": "2026-05-01T12:00:00Z",
 }
-TEXTS: Final = ("text", "text/plain", "0" * 64, "")
+TEXTS: Final = ("text", "text/plain", "ada@example.org", "0" * 64, "")
 """What a text may be: the first that its pattern allows."""
 
 

@@ -5,9 +5,11 @@ from datetime import timedelta
 
 from events.log import Blobs, EventLog
 from services.handling import Handler
+from services.playgrounds.reactions import EXPIRE
 from services.ports import Clock, Lease
 from services.testing.reactions import PIN, REPORT, TRIAL
 from services.work.cases import Cases
+from services.work.expiring import ReleaseExpired
 from services.work.pinning import PinRun
 from services.work.reporting import ReportRun
 from services.work.trials import HoldTrial
@@ -15,6 +17,7 @@ from services.work.working import TTL, Kind
 
 
 TRIALS_AT_A_TIME = 16
+EXPIRIES_AT_A_TIME = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class Tools:
     pin: PinRun
     hold: HoldTrial
     report: ReportRun
+    release: ReleaseExpired
 
 
 def tools(*, log: EventLog, blobs: Blobs, handler: Handler, clock: Clock) -> Tools:
@@ -34,6 +38,7 @@ def tools(*, log: EventLog, blobs: Blobs, handler: Handler, clock: Clock) -> Too
         pin=PinRun(handler=handler, clock=clock),
         hold=HoldTrial(log=log, cases=cases, handle=handle, clock=clock),
         report=ReportRun(log=log, blobs=blobs, handle=handle, clock=clock),
+        release=ReleaseExpired(handle=handle, clock=clock),
     )
 
 
@@ -52,6 +57,11 @@ async def report(lease: Lease, tools: Tools) -> None:
     await tools.report(lease)
 
 
+async def release(lease: Lease, tools: Tools) -> None:
+    """Release a reserved place."""
+    await tools.release(lease)
+
+
 def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[Tools]]:
     """Return every kind of job, each leased for `ttl`.
 
@@ -61,4 +71,5 @@ def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[
         Kind(name=PIN, run=pin, ttl=ttl),
         Kind(name=TRIAL, run=hold, slots=trials, ttl=ttl),
         Kind(name=REPORT, run=report, ttl=ttl),
+        Kind(name=EXPIRE, run=release, slots=EXPIRIES_AT_A_TIME, ttl=ttl),
     ]

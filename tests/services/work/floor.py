@@ -17,12 +17,15 @@ from infra.memory.event_log import MemoryBlobs, MemoryEventLog
 from infra.memory.work import MemoryWork
 from services.guard import check_system
 from services.handling import Handler, Outcome
+from services.playgrounds.reactions import EXPIRE
 from services.ports import Job, Lease, Reference
 from services.reactions import Cancel, Close, reaction_meta
 from services.routing import DECIDER_OF
-from services.testing.reactions import ON_FAILURE, PIN, REACTIONS, REPORT, TRIAL
+from services.testing.reactions import PIN, REPORT, TRIAL
 from services.testing.trials import AddTurn
 from services.work.cases import Cases
+from services.work.expiring import ReleaseExpired
+from services.work.following import ON_FAILURE, REACTIONS
 from services.work.pinning import PinRun
 from services.work.reporting import ReportRun
 from services.work.results import failure_meta
@@ -192,6 +195,7 @@ class Worker:
                 clock=clock,
             ),
             REPORT: ReportRun(log=log, blobs=blobs, handle=self.handle, clock=clock),
+            EXPIRE: ReleaseExpired(handle=self.handle, clock=clock),
         }
 
     async def handle(self, command: Command, meta: Meta) -> Outcome:
