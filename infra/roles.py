@@ -38,6 +38,7 @@ from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.http.reading import PoolReader
 from services.http.serving import serving
+from services.playgrounds import evaluations, playgrounds
 from services.routing import COMMANDS
 from services.testing import (
     agents,
@@ -52,6 +53,8 @@ from services.testing import (
 
 
 ENTITIES: Final[Mapping[str, AnyDecider]] = {
+    "playgrounds.evaluation_sessions": evaluations.decider,
+    "playgrounds.playgrounds": playgrounds.decider,
     "testing.agents": agents.decider,
     "testing.metrics": metrics.decider,
     "testing.simulation_personas": personas.decider,

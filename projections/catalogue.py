@@ -6,6 +6,18 @@ In a group, a table stands after the tables that its view reads.
 from collections.abc import Mapping
 from typing import Final
 
+from projections.playgrounds import (
+    access_list,
+    evaluation_counters,
+    evaluation_sessions,
+    evaluations,
+    model_configurations,
+    open_responses,
+    playground_metrics,
+    playgrounds,
+    question_metrics,
+    questions,
+)
 from projections.projection import Group, Groups, Table
 from projections.testing import (
     agent_version_sets,
@@ -49,7 +61,23 @@ TESTING: Final = Group(
     ),
 )
 
-GROUPS: Final[Groups] = {group.name: group for group in (TESTING,)}
+PLAYGROUNDS: Final = Group(
+    name="playgrounds",
+    projections=(
+        access_list.PROJECTION,
+        playgrounds.PROJECTION,
+        model_configurations.PROJECTION,
+        evaluation_counters.PROJECTION,
+        questions.PROJECTION,
+        evaluation_sessions.PROJECTION,
+        evaluations.PROJECTION,
+        playground_metrics.PROJECTION,
+        question_metrics.PROJECTION,
+        open_responses.PROJECTION,
+    ),
+)
+
+GROUPS: Final[Groups] = {group.name: group for group in (TESTING, PLAYGROUNDS)}
 
 TABLES: Final[Mapping[str, Table]] = {
     projection.name: projection.table

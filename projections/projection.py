@@ -66,7 +66,8 @@ class Table:
     `access.has_role(area, role)`. Besides, the caller has to have a role in the area
     of the schema, unless the table is `everyone`'s. `view` is the SELECT of the view
     under the seed's name where that is more than the table's own columns; `{table}`
-    stands for the table.
+    stands for the table. `view_key` tells the rows of the view apart, where it has
+    several for a row of the table.
     `order` is the key that pages follow. `note` describes the table to users.
     """
 
@@ -81,7 +82,13 @@ class Table:
     references: tuple[Reference, ...] = ()
     view: str | None = None
     view_columns: tuple[Column, ...] = ()
+    view_key: tuple[str, ...] = ()
     everyone: bool = False
+
+    @property
+    def shown_key(self) -> tuple[str, ...]:
+        """Return the columns that tell the rows apart that people query."""
+        return self.view_key or self.key
 
     @property
     def physical(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -45,6 +46,7 @@ _FITS: Final[Mapping[str, Callable[[Value], bool]]] = {
         isinstance(value, datetime) and value.tzinfo is not None
     ),
     "jsonb": _is_json,
+    "uuid": lambda value: isinstance(value, UUID),
 }
 
 

@@ -143,9 +143,10 @@ class AccessRestricted(PlaygroundsEvent, frozen=True, kw_only=True):
 
 
 class AccessOpened(PlaygroundsEvent, frozen=True, kw_only=True):
-    """Everyone who is signed in may evaluate; the list is empty."""
+    """Everyone who is signed in may evaluate; these are not on the list any more."""
 
     playground_id: PlaygroundId
+    numbers: list[int]
 
 
 class TesterListed(PlaygroundsEvent, frozen=True, kw_only=True):
@@ -186,9 +187,12 @@ class PlaygroundArchived(PlaygroundsEvent, frozen=True, kw_only=True):
 
 
 class PlaygroundDeleted(PlaygroundsEvent, frozen=True, kw_only=True):
-    """A playground in which nobody was shown a model is gone."""
+    """A playground in which nobody was shown a model is gone, with what it held."""
 
     playground_id: PlaygroundId
+    model_keys: list[str]
+    question_ids: list[QuestionId]
+    numbers: list[int]
 
 
 PlaygroundEvent = (

@@ -232,7 +232,7 @@ def _get_row(table: Table) -> Schema:
         "operationId": f"get_{table.schema}_{table.name}",
         "summary": f"{table.note}: one row",
         "parameters": [
-            _parameter("id", text, f"Key: {','.join(table.key)}", place="path"),
+            _parameter("id", text, f"Key: {','.join(table.shown_key)}", place="path"),
             _parameter("fields", text, "Columns to show, with commas between"),
             _parameter(
                 "min_position",

@@ -67,7 +67,7 @@ def sortable(table: Table) -> tuple[str, ...]:
     An index that starts with the organisation orders by its second column.
     """
     names = {column.name for column in table.columns}
-    first = [table.key[0]]
+    first = [table.shown_key[0]]
     for index in table.indexes:
         if index.method == "btree" and index.where is None:
             leading = [name for name in index.columns if name != "org_id"][:1]
@@ -87,13 +87,13 @@ def listing(
     conditions = [
         _condition(columns, name, value, binder.bind) for name, value in filters
     ]
-    sort = parameters.get("sort", table.key[0])
+    sort = parameters.get("sort", table.shown_key[0])
     descending = sort.startswith("-")
     leading = sort.removeprefix("-")
     if leading not in sortable(table):
         message = f"Rows are sorted by one of {', '.join(sortable(table))}."
         raise Malformed(message, path="query.sort")
-    order = tuple(dict.fromkeys((leading, *table.key)))
+    order = tuple(dict.fromkeys((leading, *table.shown_key)))
     shown = _shown(columns, parameters.get("fields"))
     limit = _limit(parameters.get("limit"), limits)
     asked = cursors.fingerprint(table.schema, table.name, sort, order, filters)
@@ -128,13 +128,13 @@ def listing(
 def single(table: Table, key: str, parameters: Mapping[str, str]) -> Query:
     """Return the query for one row; a key of several columns is joined by commas."""
     columns = {column.name: column for column in columns_of(table)}
-    parts = key.split(",", len(table.key) - 1)
-    if len(parts) != len(table.key):
-        message = f"The key is {','.join(table.key)}."
+    parts = key.split(",", len(table.shown_key) - 1)
+    if len(parts) != len(table.shown_key):
+        message = f"The key is {','.join(table.shown_key)}."
         raise Malformed(message, path="path.id")
     binder = _Binder()
     conditions = []
-    for name, part in zip(table.key, parts, strict=True):
+    for name, part in zip(table.shown_key, parts, strict=True):
         value = values.kind_of(columns[name]).read(part, "path.id")
         place = binder.bind(value, columns[name].type)
         conditions.append(f"{_quoted(name)} = {place}")

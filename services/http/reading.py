@@ -20,7 +20,8 @@ IDENTIFY: Final = """
 SELECT
     set_config('rehearsal.org_id', $1, true),
     set_config('rehearsal.actor', $2, true),
-    set_config('rehearsal.roles', $3, true)
+    set_config('rehearsal.roles', $3, true),
+    set_config('rehearsal.email', $4, true)
 """
 
 
@@ -91,5 +92,11 @@ class PoolReader:
             self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
             connection.transaction(readonly=True),
         ):
-            await connection.execute(IDENTIFY, identity.org_id, identity.actor, roles)
+            await connection.execute(
+                IDENTIFY,
+                identity.org_id,
+                identity.actor,
+                roles,
+                (identity.email or "").casefold(),
+            )
             return await connection.fetch(sql, *args)

@@ -157,7 +157,7 @@ class Tables:
         if any(column.visible for column in queries.columns_of(table)):
             message = "This table hides columns; its past takes the role admin."
             raise Forbidden(message)
-        query = queries.single(table, key, {"fields": table.key[0]})
+        query = queries.single(table, key, {"fields": table.shown_key[0]})
         if not await self._reader.read(identity, query.sql, query.args):
             raise Missing
 

@@ -322,7 +322,7 @@ def changes(
     key = command.playground_id
     match command:
         case DeletePlayground():
-            return [PlaygroundDeleted(playground_id=key)]
+            return [deletion(command, state)]
         case ArchivePlayground() if state.status == "archived":
             return []
         case ArchivePlayground():
@@ -331,6 +331,17 @@ def changes(
             raise Archived(path="$.playground_id")
         case _:
             return set_up(command, state, created)
+
+
+def deletion(command: DeletePlayground, state: Playground) -> PlaygroundDeleted:
+    """Return the fact that a playground is gone, with all that it ever held."""
+    asked = (span.question.question_id for span in state.questions.spans)
+    return PlaygroundDeleted(
+        playground_id=command.playground_id,
+        model_keys=list(state.models),
+        question_ids=list(dict.fromkeys(asked)),
+        numbers=list(state.testers),
+    )
 
 
 def set_up(  # noqa: C901, PLR0911 - one return for each command
@@ -564,7 +575,7 @@ def relist(
     key, emails = command.playground_id, command.restricted_emails
     if emails is None:
         if state.restricted:
-            yield AccessOpened(playground_id=key)
+            yield AccessOpened(playground_id=key, numbers=list(state.testers))
         return
     if not emails:
         raise NobodyListed(path="$.restricted_emails")

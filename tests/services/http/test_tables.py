@@ -16,7 +16,7 @@ import pytest
 from infra.clock import new_id
 from infra.postgres.pool import open_pool
 from projections.builds import ensure
-from projections.catalogue import TESTING
+from projections.catalogue import GROUPS, TESTING
 from projections.runner import GroupRunner
 from services.http.limits import Limits
 from services.http.reading import PoolReader
@@ -73,7 +73,8 @@ async def tables(database: Database) -> AsyncIterator[Tables]:
         )
         await stack.enter_async_context(projector)
         async with projector.acquire() as connection, connection.transaction():
-            await ensure(connection, TESTING)
+            for group in GROUPS.values():
+                await ensure(connection, group)
 
         async def caught_up(group: str, position: int, seconds: float) -> int:
             waited.append((group, position, seconds))

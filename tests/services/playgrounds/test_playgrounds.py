@@ -54,6 +54,8 @@ from tests.services.playgrounds.examples import (
     PLAYGROUND,
     REASON,
     TONE,
+    WHICH,
+    WHY,
     a_model,
     a_playground,
     a_slot,
@@ -253,7 +255,9 @@ def test_the_access_list_is_changed_by_its_differences_and_case_folded() -> None
     assert isinstance(new, TesterListed)
     assert new.number == 3
     everyone = ChangeAccessList(playground_id=PLAYGROUND, restricted_emails=None)
-    world = second.world.when(everyone).then(AccessOpened(playground_id=PLAYGROUND))
+    world = second.world.when(everyone).then(
+        AccessOpened(playground_id=PLAYGROUND, numbers=[2, 3])
+    )
     world.when(everyone).then()
     world.when(listing()).then_refused(NobodyListed, path="$.restricted_emails")
 
@@ -283,7 +287,12 @@ def test_it_is_deleted_only_while_nobody_saw_a_model() -> None:
         given(CREATE)
         .when(DELETE)
         .then(
-            PlaygroundDeleted(playground_id=PLAYGROUND),
+            PlaygroundDeleted(
+                playground_id=PLAYGROUND,
+                model_keys=["model_a", "model_b"],
+                question_ids=[WHICH, WHY],
+                numbers=[],
+            ),
             LedgerClosed(playground_id=PLAYGROUND),
         )
     )

@@ -1,22 +1,37 @@
 """What holds for the projection of every read table."""
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 import pytest
 
-from projections.catalogue import TESTING
+from events.message import Event
+from projections.catalogue import GROUPS
 from projections.projection import Projection
 from tests.given_rows import MemoryRows, project
-from tests.projections.testing.story import ERASED_SUBJECT, whole
+from tests.projections.playgrounds import story as playgrounds
+from tests.projections.testing import story as testing
 from tests.recorded import recorded
 
 
+STORIES: Final[Mapping[str, Callable[[], list[Event]]]] = {
+    "testing": lambda: [*testing.whole(), testing.ERASED_SUBJECT],
+    "playgrounds": playgrounds.whole,
+}
 EVERY = pytest.mark.parametrize(
-    "projection", TESTING.projections, ids=lambda projection: projection.table.name
+    "projection",
+    [projection for group in GROUPS.values() for projection in group.projections],
+    ids=lambda projection: projection.name,
 )
+
+
+def story_of(projection: Projection) -> list[Event]:
+    return STORIES[projection.table.schema]()
 
 
 @EVERY
 def test_one_batch_gives_the_rows_that_many_give(projection: Projection) -> None:
-    batch = recorded(*whole(), ERASED_SUBJECT)
+    batch = recorded(*story_of(projection))
     at_once, one_by_one = MemoryRows(projection.table), MemoryRows(projection.table)
     project(projection, batch, at_once)
     for each in batch:
@@ -27,7 +42,7 @@ def test_one_batch_gives_the_rows_that_many_give(projection: Projection) -> None
 
 @EVERY
 def test_facts_of_others_change_nothing(projection: Projection) -> None:
-    batch = recorded(*whole())
+    batch = recorded(*story_of(projection))
     asked, all_of_them = MemoryRows(projection.table), MemoryRows(projection.table)
     project(projection, batch, asked)
     projection.project(batch, all_of_them)
