@@ -33,6 +33,10 @@ PLACES: Final = {
     "sql": ("data:sql", "Read the tables of a schema with SQL."),
     "events": ("data:events", "Read the event log."),
     "runs": ("runs:runs", "Hold set runs, and look at them."),
+    "playgrounds": (
+        "playgrounds:playgrounds",
+        "Look at playgrounds, and prove their places.",
+    ),
     "projections": (
         "projections:projections",
         "List, rebuild, compare and switch read tables.",
