@@ -6,7 +6,7 @@ from typing import Final, get_args
 import msgspec
 
 from events import conversation, reservations
-from events.access import subjects
+from events.access import organisations, subjects, users
 from events.errors import Malformed
 from events.message import Event
 from events.playgrounds import allocations, evaluations, playgrounds
@@ -30,6 +30,8 @@ UNIONS: Final = (
     allocations.AllocationEvent,
     evaluations.EvaluationEvent,
     playgrounds.PlaygroundEvent,
+    organisations.OrganisationEvent,
+    users.UserEvent,
     agents.AgentEvent,
     metrics.MetricEvent,
     personas.PersonaEvent,

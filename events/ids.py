@@ -7,6 +7,9 @@ from uuid import UUID
 CommandId = NewType("CommandId", UUID)
 EventId = NewType("EventId", UUID)
 SubjectId = NewType("SubjectId", UUID)
+UserId = NewType("UserId", UUID)
+OrganisationId = NewType("OrganisationId", UUID)
+ServiceTokenId = NewType("ServiceTokenId", UUID)
 
 PersonaId = NewType("PersonaId", UUID)
 ScenarioId = NewType("ScenarioId", UUID)

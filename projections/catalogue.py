@@ -18,6 +18,7 @@ from projections.playgrounds import (
     question_metrics,
     questions,
 )
+from projections.access import grants, organisations, users
 from projections.projection import Group, Groups, Table
 from projections.testing import (
     agent_version_sets,
@@ -77,7 +78,16 @@ PLAYGROUNDS: Final = Group(
     ),
 )
 
-GROUPS: Final[Groups] = {group.name: group for group in (TESTING, PLAYGROUNDS)}
+ACCESS: Final = Group(
+    name="access",
+    projections=(
+        organisations.PROJECTION,
+        users.PROJECTION,
+        grants.PROJECTION,
+    ),
+)
+
+GROUPS: Final[Groups] = {group.name: group for group in (ACCESS, TESTING, PLAYGROUNDS)}
 
 TABLES: Final[Mapping[str, Table]] = {
     projection.name: projection.table

@@ -12,10 +12,20 @@ from events import roles
 from events.errors import Forbidden
 from events.message import Command, Meta
 from events.roles import Area, Role
+from services.access.organisations import ChangeOrganisation, CreateOrganisation
 from services.access.subjects import EraseSubject
 from services.playgrounds.evaluations import EvaluationCommand, ExcludeEvaluation
 from services.playgrounds.ledgers import ReserveSlot
 from services.playgrounds.playgrounds import PlaygroundCommand
+from services.access.users import (
+    ChangeProfile,
+    DeactivateUser,
+    EraseUser,
+    GrantRole,
+    ReactivateUser,
+    RevokeRole,
+    SignInCommand,
+)
 from services.testing.agents import AgentCommand
 from services.testing.metrics import MetricCommand
 from services.testing.personas import PersonaCommand
@@ -31,18 +41,31 @@ Scope = Literal["import"]
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the roles is needed, and every one of the scopes."""
+    """One of the roles is needed, and every one of the scopes.
+
+    What is `own`, a user may ask for without any role, where it is for themselves.
+    """
 
     roles: frozenset[Role]
     scopes: frozenset[Scope] = frozenset()
+    own: bool = False
 
 
 AUTHOR: Final = Permission(roles=frozenset({"admin", "user"}))
 ADMIN: Final = Permission(roles=frozenset({"admin"}))
 SIGNED_IN: Final = Permission(roles=frozenset(get_args(Role)))
+OWN: Final = Permission(roles=frozenset({"admin"}), own=True)
 
 PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
     EraseSubject: ADMIN,
+    CreateOrganisation: ADMIN,
+    ChangeOrganisation: ADMIN,
+    ChangeProfile: OWN,
+    GrantRole: ADMIN,
+    RevokeRole: ADMIN,
+    DeactivateUser: ADMIN,
+    ReactivateUser: ADMIN,
+    EraseUser: OWN,
     **dict.fromkeys(get_args(AgentCommand), AUTHOR),
     **dict.fromkeys(get_args(MetricCommand), AUTHOR),
     **dict.fromkeys(get_args(PersonaCommand), AUTHOR),
@@ -67,11 +90,27 @@ def check(command: Command, meta: Meta) -> None:
     permission = PERMISSIONS.get(type(command))
     if permission is None:
         raise Forbidden("Nobody may ask for this from outside.")
-    roles.demand(meta.roles, permission.roles, area_of(type(command)))
+    if not (permission.own and is_for_themselves(command, meta)):
+        roles.demand(meta.roles, permission.roles, area_of(type(command)))
     if not permission.scopes <= meta.scopes:
         needed = ", ".join(sorted(permission.scopes - meta.scopes))
         message = f"This needs the scope {needed}."
         raise Forbidden(message)
+
+
+def is_for_themselves(command: Command, meta: Meta) -> bool:
+    """Say whether a user asks for what concerns nobody else."""
+    concerned = getattr(command, command.__struct_fields__[0])
+    return meta.actor == f"user:{concerned}"
+
+
+def check_sign_in(command: Command, _meta: Meta) -> None:
+    """Raise `Forbidden` unless a command is one that signing in asks for.
+
+    What signing in asks for rests on a password or a code, and on no role.
+    """
+    if not isinstance(command, SignInCommand):
+        raise Forbidden
 
 
 def check_system(_command: Command, meta: Meta) -> None:

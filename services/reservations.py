@@ -17,7 +17,7 @@ from services.decider import Decider
 
 SPACE: Final = UUID("9d3c1f0a-5b7e-5e64-8a41-2c7f0d9be6b3")
 
-Scope = Literal["unfinished-run"]
+Scope = Literal["unfinished-run", "email", "username"]
 
 
 class Taken(Refused):
@@ -35,7 +35,7 @@ class ReserveKey(ReservationCommand, frozen=True, kw_only=True):
 
     Whatever is personal in `key` must be an HMAC: an id made of a text that can be
     guessed tells the text. `path` is the field at fault where the key is taken, and
-    `refusal` says so.
+    `refusal` says so; unless it is to be discreet, it names the holder.
     """
 
     org_id: str
@@ -44,12 +44,18 @@ class ReserveKey(ReservationCommand, frozen=True, kw_only=True):
     holder: str
     path: str
     refusal: type[Taken] = Taken
+    discreet: bool = False
 
     @property
     def reservation_id(self) -> UUID:
         """Return the id that the key has, the same whoever reserves it."""
-        parts = (self.org_id, self.scope, *self.key)
-        return uuid5(SPACE, msgspec.json.encode(parts).decode())
+        return reservation_id(self.org_id, self.scope, self.key)
+
+
+def reservation_id(org_id: str, scope: Scope, key: tuple[str, ...]) -> UUID:
+    """Return the id that a key of an organisation has."""
+    parts = (org_id, scope, *key)
+    return uuid5(SPACE, msgspec.json.encode(parts).decode())
 
 
 class ReleaseKey(ReservationCommand, frozen=True, kw_only=True):
@@ -97,6 +103,8 @@ def reserve(command: ReserveKey, state: Reservation) -> list[ReservationFact]:
     if state.holder == command.holder:
         return []
     if state.holder is not None:
+        if command.discreet:
+            raise command.refusal(path=command.path)
         message = f"{command.refusal()} It is {state.holder}."
         raise command.refusal(message, path=command.path)
     return [

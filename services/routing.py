@@ -8,7 +8,7 @@ from typing import Final
 
 from events.message import Command
 from services import reservations
-from services.access import subjects
+from services.access import organisations, subjects, users
 from services.decider import AnyDecider
 from services.playgrounds import evaluations, ledgers, playgrounds
 from services.testing import (
@@ -26,6 +26,8 @@ from services.testing import (
 
 PublicCommand = (
     subjects.SubjectCommand
+    | organisations.OrganisationCommand
+    | users.UserCommand
     | agents.AgentCommand
     | metrics.MetricCommand
     | personas.PersonaCommand
@@ -40,6 +42,8 @@ PublicCommand = (
 
 DECIDERS: Final[tuple[AnyDecider, ...]] = (
     subjects.decider,
+    organisations.decider,
+    users.decider,
     agents.decider,
     metrics.decider,
     personas.decider,

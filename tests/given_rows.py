@@ -38,6 +38,7 @@ def _is_json(value: Value) -> bool:
 
 _FITS: Final[Mapping[str, Callable[[Value], bool]]] = {
     "text": lambda value: isinstance(value, str) and "\0" not in value,
+    "varchar": lambda value: isinstance(value, str) and "\0" not in value,
     "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: _is_integer(value, 32),
     "bigint": lambda value: _is_integer(value, 64),
@@ -95,7 +96,8 @@ class MemoryRows(Rows):
     def patch_where(self, column: str, value: Value, **values: Value) -> None:
         """Set columns of every row in which an indexed column has a value."""
         self._check({column: value, **values})
-        assert any(index.columns[0] == column for index in self.table.indexes)
+        leading = {self.table.key[0], *(each.columns[0] for each in self.table.indexes)}
+        assert column in leading
         for row in self.rows.values():
             if row[column] == value:
                 row.update(values)
@@ -107,7 +109,8 @@ class MemoryRows(Rows):
             if value is None:
                 assert column.nullable, f"{self.table.name}.{name} is null"
             else:
-                assert _FITS[column.type](value), f"{self.table.name}.{name}: {value!r}"
+                fits = _FITS[column.type.partition("(")[0]]
+                assert fits(value), f"{self.table.name}.{name}: {value!r}"
 
     @staticmethod
     def _default(column: Column) -> Value:

@@ -1,11 +1,7 @@
 """Data subjects: the people whose personal text the log seals."""
 
+from events.access.common import AccessEvent
 from events.ids import SubjectId
-from events.message import Event
-
-
-class AccessEvent(Event, frozen=True, kw_only=True, tag=lambda name: f"access.{name}"):
-    """A fact about people and what they may do."""
 
 
 class SubjectErased(AccessEvent, frozen=True, kw_only=True):

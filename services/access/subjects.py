@@ -8,15 +8,9 @@ from msgspec import Meta
 
 from events.access.subjects import SubjectErased, SubjectEvent
 from events.ids import SubjectId
-from events.message import Command
 from events.message import Meta as Envelope
+from services.access.common import AccessCommand
 from services.decider import Decider
-
-
-class AccessCommand(
-    Command, frozen=True, kw_only=True, tag=lambda name: f"access.{name}"
-):
-    """A request about people and what they may do."""
 
 
 class EraseSubject(AccessCommand, frozen=True, kw_only=True):

@@ -4,12 +4,20 @@ import pytest
 from msgspec.structs import replace
 
 from events.errors import Forbidden
-from events.ids import SubjectId
+from events.ids import SubjectId, UserId
 from events.message import Command
 from events.roles import AREAS, PLATFORM
 from services import guard
 from services.access.subjects import EraseSubject
-from services.guard import PERMISSIONS, Permission, area_of, check, check_system
+from services.access.users import ChangeProfile, EraseUser, GrantRole, VerifyEmail
+from services.guard import (
+    PERMISSIONS,
+    Permission,
+    area_of,
+    check,
+    check_sign_in,
+    check_system,
+)
 from services.routing import COMMANDS, DECIDERS
 from services.testing.references import DropReference
 from tests.given import meta_of
@@ -83,6 +91,35 @@ def test_a_scope_is_needed_where_the_table_says_so(
     with pytest.raises(Forbidden, match="needs the scope import"):
         check(ERASURE, meta_of())
     check(ERASURE, replace(meta_of(), scopes=frozenset({"import"})))
+
+
+def test_a_user_may_ask_for_what_is_their_own() -> None:
+    mila = UserId(UUID(int=7))
+    profile = ChangeProfile(user_id=mila, bio="Reads")
+    for actor, passes in (
+        (f"user:{mila}", True),
+        (f"service:{mila}", False),
+        ("user:operator", False),
+    ):
+        asker = replace(NO_ONE, actor=actor)
+        if passes:
+            check(profile, asker)
+        else:
+            with pytest.raises(Forbidden):
+                check(profile, asker)
+    with pytest.raises(Forbidden):
+        check(
+            GrantRole(user_id=mila, area="access", role="admin"),
+            replace(NO_ONE, actor=f"user:{mila}"),
+        )
+
+
+def test_signing_in_asks_for_nothing_but_what_it_leaves_behind() -> None:
+    mila = UserId(UUID(int=7))
+    check_sign_in(VerifyEmail(user_id=mila), NO_ONE)
+    for command in (ERASURE, A_PERSONA, EraseUser(user_id=mila, reason="Asked for")):
+        with pytest.raises(Forbidden):
+            check_sign_in(command, meta_of())
 
 
 def test_the_system_may_ask_for_anything_and_nobody_else() -> None:

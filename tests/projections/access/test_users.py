@@ -1,0 +1,121 @@
+"""The read table `users`."""
+
+from typing import Final
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from events.access.subjects import SubjectErased
+from events.access.users import (
+    EmailVerified,
+    PasswordSet,
+    UserDeactivated,
+    UserErased,
+    UserProfileChanged,
+    UserReactivated,
+    UserRegistered,
+    UserSignedIn,
+)
+from events.ids import SubjectId, UserId
+from events.message import ERASED
+from projections.access.users import PROJECTION
+from tests.given_rows import given
+from tests.recorded import at
+
+
+INES: Final = UserId(UUID(int=1))
+OTTO: Final = UserId(UUID(int=2))
+REGISTERED: Final = UserRegistered(
+    user_id=INES,
+    subject_id=SubjectId(INES),
+    email="ines@library.example",
+    username="ines",
+    full_name="Ines",
+    email_key=UUID(int=11),
+    username_key=UUID(int=12),
+)
+PROFILE: Final = UserProfileChanged(
+    user_id=INES,
+    subject_id=SubjectId(INES),
+    full_name="Ines V.",
+    bio="Reads",
+    avatar_url="https://library.example/ines.png",
+    profile_public=True,
+    allow_contact=True,
+)
+GONE: Final = SubjectErased(subject_id=SubjectId(INES), reason="Asked for")
+
+
+def test_who_registered_is_a_row() -> None:
+    given(PROJECTION, REGISTERED).then(
+        {
+            "id": INES,
+            "email": "ines@library.example",
+            "username": "ines",
+            "password_hash": None,
+            "profile_public": False,
+            "is_active": True,
+            "is_verified": True,
+            "last_login": None,
+            "created_at": at(1),
+        }
+    )
+
+
+def test_who_was_invited_is_not_verified_at_first() -> None:
+    invited = replace(REGISTERED, invited=True)
+    given(PROJECTION, invited).then({"is_verified": False})
+    given(PROJECTION, invited, EmailVerified(user_id=INES)).then({"is_verified": True})
+
+
+def test_later_facts_change_the_row() -> None:
+    given(
+        PROJECTION,
+        REGISTERED,
+        PROFILE,
+        PasswordSet(user_id=INES, scheme="bcrypt"),
+        UserSignedIn(user_id=INES, session_id=UUID(int=3), method="password"),
+        UserDeactivated(user_id=INES, reason="Left"),
+    ).then(
+        {
+            "full_name": "Ines V.",
+            "bio": "Reads",
+            "password_hash": "bcrypt",
+            "last_login": at(4),
+            "is_active": False,
+            "updated_at": at(5),
+        }
+    )
+    given(
+        PROJECTION,
+        REGISTERED,
+        UserDeactivated(user_id=INES, reason="Left"),
+        UserReactivated(user_id=INES),
+    ).then({"is_active": True})
+
+
+def test_of_who_was_erased_nothing_is_left_however_it_is_told() -> None:
+    left: dict[str, object] = {
+        "email": f"{ERASED} {INES}",
+        "username": f"{ERASED} {INES}",
+        "full_name": ERASED,
+        "bio": None,
+        "avatar_url": None,
+        "profile_public": False,
+        "password_hash": None,
+        "is_active": False,
+        "is_erased": True,
+    }
+    erased = UserErased(user_id=INES)
+    given(PROJECTION, REGISTERED, PROFILE, erased, GONE).then(left)
+    unreadable = replace(REGISTERED, email=ERASED, username=ERASED, full_name=ERASED)
+    emptied = replace(PROFILE, full_name=ERASED, bio=ERASED, avatar_url=ERASED)
+    given(PROJECTION, unreadable, emptied, erased, GONE).then(left)
+
+
+def test_a_freed_address_is_taken_after_it_is_free() -> None:
+    other = replace(REGISTERED, user_id=OTTO, subject_id=SubjectId(OTTO))
+    given(PROJECTION, REGISTERED, UserErased(user_id=INES), GONE, other).then(
+        {"id": INES, "email": f"{ERASED} {INES}"},
+        {"id": OTTO, "email": "ines@library.example"},
+    )

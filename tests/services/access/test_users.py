@@ -1,0 +1,191 @@
+from typing import Final
+from uuid import UUID
+
+from msgspec.structs import replace
+
+from events.access.common import Grant
+from events.access.subjects import SubjectErased
+from events.access.users import (
+    EmailVerified,
+    RoleGranted,
+    RoleRevoked,
+    UserDeactivated,
+    UserErased,
+    UserProfileChanged,
+    UserReactivated,
+    UserRegistered,
+    UserSignedIn,
+)
+from events.errors import Missing
+from events.ids import SubjectId, UserId
+from events.message import Command
+from events.reservations import KeyReleased, KeyReserved
+from services.access.common import AlreadyExists, Deactivated, NoSuchUser
+from services.access.users import (
+    ChangeProfile,
+    DeactivateUser,
+    EmailTaken,
+    Erased,
+    EraseUser,
+    GrantRole,
+    ReactivateUser,
+    RecordSignIn,
+    RegisterUser,
+    RevokeRole,
+    SetPassword,
+    UsernameTaken,
+    VerifyEmail,
+    email_key,
+    username_key,
+)
+from tests.given import given
+
+
+INES: Final = UserId(UUID(int=1))
+OTTO: Final = UserId(UUID(int=2))
+TESTER: Final = Grant(area="playgrounds", role="tester")
+
+
+def registration(
+    user_id: UserId = INES, *, name: str = "ines", invited: bool = False
+) -> RegisterUser:
+    return RegisterUser(
+        user_id=user_id,
+        email=f"{name}@library.example",
+        username=name,
+        full_name="Ines",
+        email_hmac=f"address of {name}",
+        username_hmac=f"name of {name}",
+        grants=(TESTER, TESTER),
+        invited=invited,
+    )
+
+
+def test_an_account_holds_its_address_its_name_and_its_roles() -> None:
+    email = email_key("acme", "address of ines")
+    name = username_key("acme", "name of ines")
+    given().when(registration()).then(
+        UserRegistered(
+            user_id=INES,
+            subject_id=SubjectId(INES),
+            email="ines@library.example",
+            username="ines",
+            full_name="Ines",
+            email_key=email,
+            username_key=name,
+        ),
+        RoleGranted(user_id=INES, area="playgrounds", role="tester"),
+        KeyReserved(reservation_id=email, scope="email", holder=f"user:{INES}"),
+        KeyReserved(reservation_id=name, scope="username", holder=f"user:{INES}"),
+    ).when(registration()).then()
+
+
+def test_an_address_and_a_name_are_of_one_account_each() -> None:
+    world = given(registration())
+    other = registration(OTTO, name="otto")
+    taken = replace(other, email_hmac="address of ines")
+    world.when(taken).then_refused(EmailTaken, path="$.email")
+    taken = replace(other, username_hmac="name of ines")
+    refused = world.when(taken)
+    refused.then_refused(UsernameTaken, path="$.username")
+    assert str(INES) not in str(refused.failure)
+    world.when(registration(name="otto")).then_refused(AlreadyExists, path="$.user_id")
+
+
+def test_only_who_was_invited_has_their_address_verified_later() -> None:
+    verify = VerifyEmail(user_id=INES)
+    given(registration()).when(verify).then()
+    given(registration(invited=True)).when(verify).then(
+        EmailVerified(user_id=INES)
+    ).when(verify).then()
+
+
+def test_a_role_is_granted_and_revoked_once() -> None:
+    granting = GrantRole(user_id=INES, area="testing", role="user")
+    revoking = RevokeRole(user_id=INES, area="testing", role="user")
+    world = given(registration()).when(revoking).then()
+    granted = RoleGranted(user_id=INES, area="testing", role="user")
+    world = world.when(granting).then(granted).when(granting).then()
+    world.when(revoking).then(RoleRevoked(user_id=INES, area="testing", role="user"))
+
+
+def test_a_profile_changes_where_it_is_given() -> None:
+    profile = UserProfileChanged(
+        user_id=INES,
+        subject_id=SubjectId(INES),
+        full_name="Ines",
+        bio="Reads",
+        avatar_url=None,
+        profile_public=True,
+        allow_contact=False,
+    )
+    change = ChangeProfile(user_id=INES, bio="Reads", profile_public=True)
+    world = given(registration()).when(change).then(profile).when(change).then()
+    world.when(ChangeProfile(user_id=INES, bio="")).then(
+        UserProfileChanged(
+            user_id=INES,
+            subject_id=SubjectId(INES),
+            full_name="Ines",
+            bio=None,
+            avatar_url=None,
+            profile_public=True,
+            allow_contact=False,
+        )
+    )
+
+
+def test_who_is_deactivated_begins_no_session_until_reactivated() -> None:
+    session = RecordSignIn(user_id=INES, session_id=UUID(int=9), method="code")
+    leave = DeactivateUser(user_id=INES, reason="Left")
+    back = ReactivateUser(user_id=INES)
+    world = given(registration()).when(back).then()
+    world = world.when(leave).then(UserDeactivated(user_id=INES, reason="Left"))
+    world.when(leave).then().when(session).then_refused(Deactivated)
+    world.when(back).then(UserReactivated(user_id=INES)).when(session).then(
+        UserSignedIn(user_id=INES, session_id=UUID(int=9), method="code")
+    )
+
+
+def test_an_erasure_ends_the_account_and_frees_what_it_held() -> None:
+    erasure = EraseUser(user_id=INES, reason="Asked for")
+    world = (
+        given(registration())
+        .when(erasure)
+        .then(
+            UserErased(user_id=INES),
+            SubjectErased(subject_id=SubjectId(INES), reason="Asked for"),
+            released(email_key("acme", "address of ines")),
+            released(username_key("acme", "name of ines")),
+        )
+    )
+    world = world.when(erasure).then()
+    for command in changes(INES):
+        world.when(command).then_refused(Erased, path="$.user_id")
+    world.when(registration(OTTO)).then_happens(
+        RoleGranted(user_id=OTTO, area="playgrounds", role="tester")
+    )
+
+
+def test_who_has_no_account_is_missing() -> None:
+    world = given(registration())
+    for command in (*changes(OTTO), EraseUser(user_id=OTTO, reason="Asked for")):
+        world.when(command).then_refused(NoSuchUser, path="$.user_id")
+    assert issubclass(NoSuchUser, Missing)
+
+
+def changes(user_id: UserId) -> list[Command]:
+    """Return one of every command that takes an account."""
+    return [
+        VerifyEmail(user_id=user_id),
+        SetPassword(user_id=user_id, scheme="bcrypt"),
+        RecordSignIn(user_id=user_id, session_id=UUID(int=9), method="code"),
+        ChangeProfile(user_id=user_id, bio="Reads"),
+        GrantRole(user_id=user_id, area="testing", role="user"),
+        RevokeRole(user_id=user_id, area="testing", role="user"),
+        DeactivateUser(user_id=user_id, reason="Left"),
+        ReactivateUser(user_id=user_id),
+    ]
+
+
+def released(key: UUID) -> KeyReleased:
+    return KeyReleased(reservation_id=key, holder=f"user:{INES}")
