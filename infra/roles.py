@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from hashlib import sha256
 from typing import Final, Literal
+from uuid import UUID
 
 import structlog
 from aiohttp import web
@@ -24,12 +25,14 @@ from infra.wiring import (
     core,
     follow_erasures,
     projecting,
+    signing_in,
     verifier,
 )
 from infra.working import working
 from projections.catalogue import GROUPS, TABLES
 from projections.checkpoints import Watch, checkpoint
 from projections.runner import spare_collector
+from services.access import organisations, users
 from services.decider import AnyDecider
 from services.guard import PERMISSIONS
 from services.http import checks
@@ -55,6 +58,8 @@ from services.testing import (
 ENTITIES: Final[Mapping[str, AnyDecider]] = {
     "playgrounds.evaluation_sessions": evaluations.decider,
     "playgrounds.playgrounds": playgrounds.decider,
+    "access.organisations": organisations.decider,
+    "access.users": users.decider,
     "testing.agents": agents.decider,
     "testing.metrics": metrics.decider,
     "testing.simulation_personas": personas.decider,
@@ -76,6 +81,8 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
         parts = await stack.enter_async_context(core(settings, urls, name="api"))
+        ended: set[UUID | None] = set()
+        accounts = await stack.enter_async_context(signing_in(settings, parts, ended))
         watch = Watch(parts.pool)
         numbers = Metrics()
         port = await stack.enter_async_context(
@@ -84,7 +91,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     handler=parts.handler,
                     log=parts.log,
                     blobs=parts.blobs,
-                    verifier=verifier(settings),
+                    verifier=verifier(settings, ended),
                     reader=PoolReader(parts.pool),
                     commands=COMMANDS,
                     permissions=PERMISSIONS,
@@ -99,6 +106,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                         wait_seconds=settings.max_wait_seconds,
                         proxies=settings.proxies,
                     ),
+                    accounts=accounts,
                 ),
                 host=settings.http_host,
                 port=settings.http_port,

@@ -52,6 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     that is silent for `lease_seconds` loses its jobs to others. Port 0 takes a free
     one. A read waits at most `max_wait_seconds` for a position. `proxies` of ours stand
     in front of the API and add to X-Forwarded-For.
+
+    With `token_private_key_file` people sign in here. Their mail goes to `mail_server`
+    (smtp://user:password@host:587, or smtps:// for TLS from the start), else into
+    `data_dir`/outbox. `password_cost` is bcrypt's.
     """
 
     data_dir: Path = Path(".rehearsal")
@@ -78,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_public_key_files: tuple[Path, ...] = ()
     token_private_key_file: Path | None = None
     master_key_file: Path | None = None
+    password_cost: Annotated[int, msgspec.Meta(ge=10, le=16)] = 12
+    mail_server: Annotated[str, msgspec.Meta(pattern=r"^smtps?://")] | None = None
+    mail_from: Word = "rehearsal@localhost"
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"

@@ -8,13 +8,14 @@ says about keys: `kid` only picks among ours (it is the key's RFC 7638 thumbprin
 import os
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -57,6 +58,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[_Name] = frozenset()
     scopes: frozenset[_Name] = frozenset()
     email: _Email | None = None
+    sid: UUID | None = None
 
 
 class BadKey(Exception):  # noqa: N818 - the name is the message
@@ -84,9 +86,13 @@ class Issuer:
         scopes: Iterable[str] = (),
         region: str | None = None,
         email: str | None = None,
+        session: UUID | None = None,
         lifetime: timedelta = LIFETIME,
     ) -> str:
-        """Return a token for `user:ID` or `service:ID` in an organisation."""
+        """Return a token for `user:ID` or `service:ID` in an organisation.
+
+        One of a session is believed no longer than the session lasts.
+        """
         now = self._clock()
         claims: dict[str, Any] = {
             "iss": self._issuer,
@@ -102,13 +108,18 @@ class Issuer:
             claims["region"] = region
         if email is not None:
             claims["email"] = email
+        if session is not None:
+            claims["sid"] = str(session)
         msgspec.convert(claims, Claims)
         headers = {"typ": TYPE, "kid": self._kid}
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers=headers)
 
 
 class TokenVerifier:
-    """Verifies tokens, remembering the ones that it believed until they expire."""
+    """Verifies tokens, remembering the ones that it believed until they expire.
+
+    A token of a session is not believed once the session is among the `ended`.
+    """
 
     def __init__(
         self,
@@ -118,6 +129,7 @@ class TokenVerifier:
         audience: str,
         region: str,
         clock: Clock,
+        ended: Container[UUID | None] = frozenset(),
         remembered: int = 10_000,
     ) -> None:
         self._keys = {thumbprint(key): key for key in keys}
@@ -125,6 +137,7 @@ class TokenVerifier:
         self._audience = audience
         self._region = region
         self._clock = clock
+        self._ended = ended
         self._limit = remembered
         self._believed: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
@@ -138,6 +151,7 @@ class TokenVerifier:
         if known is not None:
             identity, expires = known
             if self._clock().timestamp() < expires:
+                self._check_ended(identity)
                 self._believed.move_to_end(digest)
                 return identity
             del self._believed[digest]
@@ -150,11 +164,17 @@ class TokenVerifier:
             roles=claims.roles,
             scopes=claims.scopes,
             email=claims.email,
+            session_id=claims.sid,
         )
+        self._check_ended(identity)
         self._believed[digest] = identity, claims.exp
         if len(self._believed) > self._limit:
             self._believed.popitem(last=False)
         return identity
+
+    def _check_ended(self, identity: Identity) -> None:
+        if identity.session_id in self._ended:
+            raise Unauthenticated("The token's session has ended.")
 
     def _claims(self, token: str) -> Claims:
         if len(token) > MAX_LENGTH:
@@ -228,6 +248,11 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         if isinstance(public, Ed25519PublicKey):
             return public
     return _private_key(content, path).public_key()
+
+
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """Return the private key that a PEM file holds."""
+    return _private_key(path.read_bytes(), path)
 
 
 def development_key(directory: Path) -> Ed25519PrivateKey:

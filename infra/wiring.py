@@ -5,11 +5,12 @@ is made of the parts that it needs, so every role also runs alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
@@ -18,26 +19,48 @@ from events.log import Blobs, EventLog
 from infra.clock import new_id, now
 from infra.embedded.stack import embedded_postgres, running_stack
 from infra.furnishing import furnish
+from infra.mail.outbox import Outbox
+from infra.mail.smtp import SmtpMail
 from infra.operations.erasure import ErasureFollower, ErasureLedger
 from infra.operations.projections import ProjectionOperations
+from infra.passwords import PasswordHasher
 from infra.postgres.blobs import PostgresBlobs
 from infra.postgres.event_log import open_event_log
 from infra.postgres.pool import Pool, open_pool
+from infra.postgres.sign_in import (
+    PostgresStore,
+    follow_ended,
+    keep_sign_in_pruned,
+)
 from infra.postgres.vault import PostgresVault, open_vault
 from infra.preparing import furnish_apart
 from infra.sealing import MasterKeys, ensure_master_keys, read_master_keys
 from infra.settings import Settings, SettingsError, require
-from infra.tokens import Issuer, TokenVerifier, development_key, read_public_key
+from infra.tokens import (
+    Issuer,
+    TokenVerifier,
+    development_key,
+    read_private_key,
+    read_public_key,
+)
 from projections.catalogue import GROUPS
 from projections.checkpoints import Watch
 from projections.runner import GroupRunner
 from services import guard
+from services.accounts.accounts import Accounts
+from services.accounts.codes import Codes
+from services.accounts.limits import SignInLimits
+from services.accounts.people import People
+from services.accounts.ports import Mail
+from services.accounts.secrets import Secrets
+from services.accounts.sessions import Sessions
 from services.handling import Handler
 from services.http.reading import PoolReader
 from services.routing import DECIDER_OF
 
 
 MASTER_KEY: Final = "master.key"
+OUTBOX: Final = "outbox"
 LEDGER: Final = "erasures.ndjson"
 LONG_STATEMENT_SECONDS: Final = 6 * 3600.0
 
@@ -227,9 +250,90 @@ def issuer(settings: Settings) -> Issuer | None:
     )
 
 
-def verifier(settings: Settings) -> TokenVerifier:
+def signer(settings: Settings) -> Issuer | None:
+    """Return what signs the tokens of those who sign in here, if anybody does."""
+    path = settings.token_private_key_file
+    if path is None:
+        return issuer(settings)
+    return Issuer(
+        read_private_key(path),
+        issuer=settings.token_issuer,
+        audience=settings.token_audience,
+        clock=now,
+    )
+
+
+@asynccontextmanager
+async def signing_in(
+    settings: Settings, parts: Core, ended: set[UUID | None]
+) -> AsyncIterator[Accounts | None]:
+    """Open what registers and signs in people, if tokens are signed here.
+
+    `ended` comes to hold the sessions that ended lately, in whatever process.
+    """
+    signs = signer(settings)
+    if signs is None:
+        yield None
+        return
+    secrets = Secrets(await parts.vault.secret("accounts"))
+    store = PostgresStore(parts.pool, ended)
+    mail = mailer(settings)
+    limits = SignInLimits()
+    people = People(
+        handler=Handler(log=parts.log, deciders=DECIDER_OF, guard=guard.check_sign_in),
+        secrets=secrets,
+        region=settings.region,
+        clock=now,
+        ids=new_id,
+    )
+    codes = Codes(people=people, store=store, mail=mail, secrets=secrets, limits=limits)
+    following = [
+        asyncio.create_task(follow_ended(parts.pool, ended)),
+        asyncio.create_task(keep_sign_in_pruned(parts.pool)),
+    ]
+    try:
+        yield Accounts(
+            people=people,
+            codes=codes,
+            sessions=Sessions(
+                people=people,
+                store=store,
+                secrets=secrets,
+                issuer=signs,
+                region=settings.region,
+                limits=limits,
+                clock=now,
+                ids=new_id,
+            ),
+            store=store,
+            hasher=PasswordHasher(secrets.password, cost=settings.password_cost),
+            mail=mail,
+            secrets=secrets,
+            limits=limits,
+            ids=new_id,
+        )
+    finally:
+        await codes.close()
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+
+def mailer(settings: Settings) -> Mail:
+    """Return what sends mail: a server of the settings, or a folder."""
+    if settings.mail_server is not None:
+        return SmtpMail(settings.mail_server, sender=settings.mail_from, clock=now)
+    folder = settings.data_dir / OUTBOX
+    return Outbox(folder, sender=settings.mail_from, clock=now, ids=new_id)
+
+
+def verifier(
+    settings: Settings, ended: Container[UUID | None] = frozenset()
+) -> TokenVerifier:
     """Return what verifies bearer tokens with the keys of the settings."""
     keys = [read_public_key(path) for path in settings.token_public_key_files]
+    if settings.token_private_key_file is not None:
+        keys.append(read_public_key(settings.token_private_key_file))
     if settings.embedded:
         keys.append(development_key(settings.data_dir).public_key())
     elif not keys:
@@ -240,6 +344,7 @@ def verifier(settings: Settings) -> TokenVerifier:
         audience=settings.token_audience,
         region=settings.region,
         clock=now,
+        ended=ended,
     )
 
 

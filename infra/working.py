@@ -19,6 +19,7 @@ from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
 from infra.postgres.chime import open_chime
 from infra.postgres.pool import Pool, open_pool
+from infra.postgres.sign_in import PostgresStore
 from infra.postgres.transport import open_transport
 from infra.postgres.work import PostgresWork
 from infra.rabbit.topology import Topology
@@ -90,7 +91,13 @@ async def working(
         if work:
             worker = Worker(
                 kinds(ttl=timedelta(seconds=lease_seconds)),
-                tools(log=parts.log, blobs=parts.blobs, handler=handler, clock=now),
+                tools(
+                    log=parts.log,
+                    blobs=parts.blobs,
+                    handler=handler,
+                    sessions=PostgresStore(parts.pool, ended=set()),
+                    clock=now,
+                ),
                 work=jobs,
                 transport=transport,
                 owner=new_id(),

@@ -1,6 +1,7 @@
 """Who is asking: what every edge learns from a token, and from nothing else."""
 
 from typing import Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -11,7 +12,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The organisation and actor behind a token, and what they may do.
 
     `actor` is `user:ID` or `service:ID`, `email` the address that the token proves. A
-    role is plain, for every area, or written `area:role`.
+    role is plain, for every area, or written `area:role`. `session_id` is that of a user
+    who signed in here.
     """
 
     org_id: str
@@ -20,6 +22,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     roles: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     email: str | None = None
+    session_id: UUID | None = None
 
     def holds(self, role: str, area: str) -> bool:
         """Say whether the bearer has a role in an area, or everywhere."""

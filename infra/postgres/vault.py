@@ -19,7 +19,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import asyncpg
 
@@ -42,6 +42,9 @@ from infra.settings import SetupError
 from infra.vault import is_personal
 from services.ports import Ids
 
+
+INSTALLATION: Final = ""  # the organisation of no token
+SECRETS: Final = UUID("b2a1c3d4-0f5e-5a67-9b1c-7d1f0a9e4c52")
 
 CURRENT: Final = """
 SELECT subject_id, key_id, wrapped
@@ -219,6 +222,14 @@ class PostgresVault:
         for key_id in key_ids:
             self._opening.pop(key_id, None)
         return key_ids
+
+    async def secret(self, purpose: str) -> bytes:
+        """Return a secret of the installation, made when it is first asked for.
+
+        It is kept as a subject's key is, and outlives changes of the master key.
+        """
+        (row,) = await self._take_blocks(INSTALLATION, {uuid5(SECRETS, purpose): 1})
+        return self._masters.unwrap(row["key_id"], row["wrapped"])
 
     async def check(self) -> None:
         """Raise `SetupError` where the key file does not fit the key store."""

@@ -9,12 +9,14 @@ from aiohttp import web
 from events.log import Blobs, EventLog
 from events.message import Command
 from projections.projection import Table
+from services.accounts.accounts import Accounts
 from services.commanding import Handling
 from services.decider import AnyDecider
 from services.decoding import command_decoder
 from services.http import asking
 from services.http.admin import Admin, Check, Lags
 from services.http.asyncapi import describe_messages
+from services.http.auth import Auth
 from services.http.blobs import BlobRoutes
 from services.http.commands import Commands
 from services.http.docs import Docs
@@ -54,11 +56,13 @@ def make_app(
     metrics: Metrics,
     secret: bytes,
     limits: Limits,
+    accounts: Accounts | None = None,
 ) -> web.Application:
     """Return the application that producers and dashboards talk to.
 
     `entities` names, for a read table with a stream per row, the decider that folds
-    them. `secret` signs cursors: processes that serve one address share it.
+    them. `secret` signs cursors: processes that serve one address share it. Without
+    `accounts` tokens come from elsewhere, and nobody signs in here.
     """
     identify = partial(asking.identify, verifier=verifier)
     command_routes = Commands(
@@ -126,6 +130,9 @@ def make_app(
         ]
     )
     app.on_shutdown.append(live.close)
+    if accounts is not None:
+        auth = Auth(accounts=accounts, identify=identify, limits=limits)
+        app.add_routes(auth.routes())
     return app
 
 

@@ -15,7 +15,7 @@ from projections.projection import Column, Table
 from services import problems
 from services.commanding import Envelope
 from services.handling import Outcome
-from services.http import queries, values
+from services.http import auth_paths, queries, values
 from services.http.examples import example
 from services.http.limits import Limits
 from services.http.openapi_paths import REFERENCE, Schema, paths, reference, row_name
@@ -37,6 +37,11 @@ class Permission(Protocol):
         """Return the scopes that are all needed."""
         ...
 
+    @property
+    def own(self) -> bool:
+        """Say whether users may ask for it for themselves."""
+        ...
+
 
 def describe(
     *,
@@ -48,7 +53,15 @@ def describe(
     """Return the whole description."""
     kinds: list[type[msgspec.Struct]] = [*commands.values(), *EVENTS.values()]
     _, schemas = msgspec.json.schema_components(
-        [*kinds, Outcome, Envelope, Document, Reliability, RunProgress],
+        [
+            *kinds,
+            *auth_paths.KINDS,
+            Outcome,
+            Envelope,
+            Document,
+            Reliability,
+            RunProgress,
+        ],
         ref_template=REFERENCE,
     )
     names = {kind: _component(kind, schemas) for kind in kinds}
@@ -88,6 +101,7 @@ def describe(
             ),
             {"name": "events", "description": "What happened"},
             {"name": "blobs", "description": "Large bodies"},
+            {"name": "auth", "description": "Signing in, where tokens are ours"},
             {"name": "about", "description": "This interface"},
         ],
         "paths": paths(tables, limits),
@@ -116,7 +130,8 @@ def _described(kind: type[Command], permission: Permission | None) -> str:
         roles = " or ".join(sorted(permission.roles))
         scopes = "".join(f" and the scope {name}" for name in sorted(permission.scopes))
         area = tag(kind).partition(".")[0]
-        text.append(f"Takes the role {roles} in {area}{scopes}.")
+        own = ", or is asked for by the user whom it concerns" if permission.own else ""
+        text.append(f"Takes the role {roles} in {area}{scopes}{own}.")
     return " ".join(text)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from projections.projection import Column, Table
 from services import problems
 from services.http import blobs, feed, formats, queries, values
+from services.http.auth_paths import auth_paths
 from services.http.limits import Limits
 from services.http.live import SSE
 from services.problems import PROBLEMS
@@ -40,6 +41,7 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         },
         **_event_paths(limits),
         **_blob_paths(limits),
+        **auth_paths(),
         **_about_paths(),
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from events.message import Event
+from services.access import reactions as access
 from services.playgrounds import reactions as playgrounds
 from services.reactions import React, Reactions
 from services.testing import reactions as testing
@@ -18,6 +19,8 @@ def joined(contexts: Iterable[Reactions]) -> Reactions:
     return found
 
 
-REACTIONS: Final = joined((testing.REACTIONS, playgrounds.REACTIONS))
+REACTIONS: Final = joined(
+    (access.REACTIONS, testing.REACTIONS, playgrounds.REACTIONS)
+)
 
 ON_FAILURE: Final = {**testing.ON_FAILURE}

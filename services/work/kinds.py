@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from events.log import Blobs, EventLog
+from services.access.reactions import END_SESSIONS
 from services.handling import Handler
 from services.playgrounds.reactions import EXPIRE
 from services.ports import Clock, Lease
@@ -12,6 +13,7 @@ from services.work.cases import Cases
 from services.work.expiring import ReleaseExpired
 from services.work.pinning import PinRun
 from services.work.reporting import ReportRun
+from services.work.sessions import EndSessions, SessionStore
 from services.work.trials import HoldTrial
 from services.work.working import TTL, Kind
 
@@ -28,9 +30,17 @@ class Tools:
     hold: HoldTrial
     report: ReportRun
     release: ReleaseExpired
+    end_sessions: EndSessions
 
 
-def tools(*, log: EventLog, blobs: Blobs, handler: Handler, clock: Clock) -> Tools:
+def tools(
+    *,
+    log: EventLog,
+    blobs: Blobs,
+    handler: Handler,
+    sessions: SessionStore,
+    clock: Clock,
+) -> Tools:
     """Return the tools of a process."""
     handle = handler.handle
     cases = Cases(log=log, blobs=blobs)
@@ -39,6 +49,7 @@ def tools(*, log: EventLog, blobs: Blobs, handler: Handler, clock: Clock) -> Too
         hold=HoldTrial(log=log, cases=cases, handle=handle, clock=clock),
         report=ReportRun(log=log, blobs=blobs, handle=handle, clock=clock),
         release=ReleaseExpired(handle=handle, clock=clock),
+        end_sessions=EndSessions(sessions),
     )
 
 
@@ -62,6 +73,11 @@ async def release(lease: Lease, tools: Tools) -> None:
     await tools.release(lease)
 
 
+async def end_sessions(lease: Lease, tools: Tools) -> None:
+    """End a user's sessions."""
+    await tools.end_sessions(lease)
+
+
 def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[Tools]]:
     """Return every kind of job, each leased for `ttl`.
 
@@ -72,4 +88,5 @@ def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[
         Kind(name=TRIAL, run=hold, slots=trials, ttl=ttl),
         Kind(name=REPORT, run=report, ttl=ttl),
         Kind(name=EXPIRE, run=release, slots=EXPIRIES_AT_A_TIME, ttl=ttl),
+        Kind(name=END_SESSIONS, run=end_sessions, ttl=ttl),
     ]

@@ -11,11 +11,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import aiohttp
 import asyncpg
+from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from events.message import Event, Meta, Recorded
 from infra import wiring
@@ -40,6 +47,7 @@ from infra.wiring import (
     operating,
     projecting,
     reading,
+    signing_in,
     verifier,
 )
 from projections import builds
@@ -48,6 +56,7 @@ from projections.checkpoints import Watch
 from projections.ddl import qualified
 from projections.projection import Table
 from projections.sql import Pool
+from services.accounts.accounts import Accounts
 from services.client.client import Client
 from services.guard import PERMISSIONS
 from services.http.app import make_app
@@ -172,6 +181,10 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
     public.write_bytes(
         key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
+    private = folder / "private.pem"
+    private.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     ensure_master_keys(folder / MASTER_KEY)
     settings = Settings(
         data_dir=folder,
@@ -185,6 +198,8 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
         token_issuer=ISSUER,
         token_audience=ISSUER,
         token_public_key_files=(public,),
+        token_private_key_file=private,
+        password_cost=10,
     )
     async with AsyncExitStack() as opened:
         urls = await opened.enter_async_context(wiring.database(settings))
@@ -214,11 +229,21 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
 
 @asynccontextmanager
 async def _served(settings: Settings, api: Core) -> AsyncIterator[str]:
-    app = make_app(
+    ended: set[UUID | None] = set()
+    async with signing_in(settings, api, ended) as accounts:
+        app = _app(settings, api, accounts, ended)
+        async with serving(app, host="127.0.0.1", port=0) as port:
+            yield f"http://127.0.0.1:{port}"
+
+
+def _app(
+    settings: Settings, api: Core, accounts: Accounts | None, ended: set[UUID | None]
+) -> web.Application:
+    return make_app(
         handler=api.handler,
         log=api.log,
         blobs=api.blobs,
-        verifier=verifier(settings),
+        verifier=verifier(settings, ended),
         reader=PoolReader(api.pool),
         commands=COMMANDS,
         permissions=PERMISSIONS,
@@ -229,10 +254,9 @@ async def _served(settings: Settings, api: Core) -> AsyncIterator[str]:
         ids=new_id,
         metrics=Metrics(),
         secret=cursor_secret(settings),
-        limits=Limits(),
+        limits=Limits(proxies=1),
+        accounts=accounts,
     )
-    async with serving(app, host="127.0.0.1", port=0) as port:
-        yield f"http://127.0.0.1:{port}"
 
 
 async def assert_whole(stack: Stack) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import jwt
 import msgspec
@@ -62,6 +63,26 @@ def verifier(watch: Watch) -> TokenVerifier:
         clock=watch,
         remembered=2,
     )
+
+
+def test_a_token_of_a_session_is_believed_until_the_session_ends(
+    issuer: Issuer, watch: Watch
+) -> None:
+    session, ended = UUID(int=1), set[UUID | None]()
+    verifier = TokenVerifier(
+        [KEY.public_key()],
+        issuer="us",
+        audience="rehearsal",
+        region="local",
+        clock=watch,
+        ended=ended,
+    )
+    token = issuer.issue("user:mila", org="library", session=session)
+    assert verifier.verify(token).session_id == session
+    ended.add(session)
+    with pytest.raises(Unauthenticated, match="session has ended"):
+        verifier.verify(token)
+    verifier.verify(issuer.issue("user:mila", org="library"))
 
 
 def forged(

@@ -46,6 +46,17 @@ async def pool(database: Database) -> AsyncIterator[asyncpg.Pool]:
         yield pool
 
 
+async def test_a_secret_of_the_installation_outlives_its_master_key(
+    pool: asyncpg.Pool,
+) -> None:
+    first = await vault_of(pool, FIRST).secret("accounts")
+    assert len(first) == KEY_BYTES
+    assert await vault_of(pool, FIRST).secret("accounts") == first
+    assert await vault_of(pool, FIRST).secret("others") != first
+    await rotate_master(pool, FIRST, SECOND)
+    assert await vault_of(pool, SECOND).secret("accounts") == first
+
+
 class TestMemoryVault(VaultContract):
     @pytest.fixture
     def vault(self) -> ErasingVault:

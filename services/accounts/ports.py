@@ -1,0 +1,167 @@
+"""What accounts need from outside: a store beside the log, hashes, tokens and mail."""
+
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from events.access.users import SignInMethod
+
+
+EndedWhy = Literal["signed-out", "reused", "deactivated", "erased", "password"]
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail: plain text to one address."""
+
+    to: str
+    subject: str
+    text: str
+
+
+class Mail(Protocol):
+    """Sends letters; at most once each."""
+
+    async def send(self, letter: Letter) -> None:
+        """Return when the letter is on its way, or raise `Unavailable`."""
+        ...
+
+
+class Hasher(Protocol):
+    """Turns passwords into hashes that nobody can turn back."""
+
+    async def hash(self, password: str) -> str:
+        """Return a new hash of a password, its scheme and cost within."""
+        ...
+
+    async def matches(self, password: str, hashed: str | None) -> bool:
+        """Say whether a hash is of a password; no hash takes as long, and is of none.
+
+        Raises `TooMany` where too many passwords wait for their turn.
+        """
+        ...
+
+    def is_current(self, hashed: str) -> bool:
+        """Say whether a hash is of the scheme and cost of new ones."""
+        ...
+
+    def scheme(self, hashed: str) -> str:
+        """Return the name of a hash's scheme."""
+        ...
+
+    async def weakness(self, password: str, words: tuple[str, ...]) -> str | None:
+        """Return why a password is easily guessed, by somebody who knows the words."""
+        ...
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True):
+    """So many at once, and again so many after the period."""
+
+    burst: int
+    period: timedelta
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who is signed in; `generation` is that of the token that is good now."""
+
+    session_id: UUID
+    org_id: str
+    user_id: UUID
+    method: SignInMethod
+    generation: int
+    ip: str | None
+    agent: str | None
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None = None
+    ended_why: EndedWhy | None = None
+
+
+class Store(Protocol):
+    """Passwords, codes, sessions and rates; all raise `Unavailable`."""
+
+    async def admit(self, key: str, rate: Rate) -> timedelta | None:
+        """Count a request; return how long to wait where its key is past the rate."""
+        ...
+
+    async def password(self, user_id: UUID) -> str | None:
+        """Return the hash of a user's password."""
+        ...
+
+    async def keep_password(self, org_id: str, user_id: UUID, hashed: str) -> None:
+        """Keep the hash of a user's password, instead of any other."""
+        ...
+
+    async def forget_user(self, user_id: UUID) -> None:
+        """Forget the password and the sessions of a user."""
+        ...
+
+    async def keep_code(
+        self, org_id: str, address: str, digest: bytes, *, seconds: int, guesses: int
+    ) -> None:
+        """Keep the digest of the code for an address, instead of any other."""
+        ...
+
+    async def guess_code(
+        self, org_id: str, address: str, digest: bytes, *, spend: bool
+    ) -> bool:
+        """Say whether a code is the one that was sent; a wrong guess is counted.
+
+        One that is right can be used again unless it is to be spent.
+        """
+        ...
+
+    async def begin(self, session: Session) -> None:
+        """Keep a new session."""
+        ...
+
+    async def session(self, session_id: UUID) -> Session | None:
+        """Return a session, ended or not."""
+        ...
+
+    async def sessions(self, user_id: UUID) -> list[Session]:
+        """Return the sessions of a user that have not ended, the newest first."""
+        ...
+
+    async def renew(
+        self, session_id: UUID, generation: int, *, idle: timedelta
+    ) -> Session | None:
+        """Make the next generation of a session, if this is the one that is good now.
+
+        None where it is not, or the session is over or was idle for too long.
+        """
+        ...
+
+    async def end(self, session_id: UUID, why: EndedWhy) -> bool:
+        """End a session; return whether it had not ended before."""
+        ...
+
+    async def end_all(
+        self,
+        user_id: UUID,
+        why: EndedWhy,
+        *,
+        but: UUID | None = None,
+        until: datetime | None = None,
+    ) -> list[UUID]:
+        """End the sessions of a user that began until a moment, and return which."""
+        ...
+
+
+class Issuing(Protocol):
+    """Signs access tokens."""
+
+    def issue(
+        self,
+        subject: str,
+        *,
+        org: str,
+        roles: frozenset[str],
+        region: str,
+        session: UUID,
+        lifetime: timedelta,
+    ) -> str:
+        """Return a bearer token."""
+        ...

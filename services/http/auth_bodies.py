@@ -1,0 +1,106 @@
+"""What the routes of signing in take and answer."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+
+from services.access.common import Email, FullName, Username
+from services.access.organisations import Grants
+
+
+Org = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,128}$")]
+Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4} ?[0-9]{4}$")]
+RefreshToken = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body of which every field is known."""
+
+
+class AskForCode(Body, frozen=True, kw_only=True):
+    """Whose address a code is to be sent to."""
+
+    org: Org
+    email: Email
+
+
+class CodeAsked(msgspec.Struct, frozen=True, kw_only=True):
+    """For how many seconds the code is good, if one was sent."""
+
+    expires_in: int
+
+
+class Register(Body, frozen=True, kw_only=True):
+    """A new account, for an address that a code was sent to."""
+
+    org: Org
+    email: Email
+    code: Code
+    username: Username
+    full_name: FullName
+    password: Password | None = None
+
+
+class SignIn(Body, frozen=True, kw_only=True):
+    """An address, and the password of its account or a code that was sent to it."""
+
+    org: Org
+    email: Email
+    password: Password | None = None
+    code: Code | None = None
+
+
+class Refresh(Body, frozen=True, kw_only=True):
+    """The last refresh token."""
+
+    refresh_token: RefreshToken
+
+
+class ChangePassword(Body, frozen=True, kw_only=True):
+    """A new password, and the one in use or a code that was sent."""
+
+    password: Password
+    current: Password | None = None
+    code: Code | None = None
+
+
+class Invite(Body, frozen=True, kw_only=True):
+    """Somebody who is to have an account, and what they may do."""
+
+    email: Email
+    username: Username
+    full_name: FullName
+    grants: Grants = ()
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the bearer of a token is, as the token says."""
+
+    actor: str
+    org: str
+    region: str
+    roles: list[str]
+    scopes: list[str]
+    session_id: UUID | None
+
+
+class SessionShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of one's own; `current` is the one that asks."""
+
+    session_id: UUID
+    method: str
+    ip: str | None
+    agent: str | None
+    created_at: datetime
+    used_at: datetime
+    expires_at: datetime
+    current: bool
+
+
+class SessionsShown(msgspec.Struct, frozen=True, kw_only=True):
+    """Sessions that have not ended, the newest first."""
+
+    sessions: list[SessionShown]

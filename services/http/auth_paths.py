@@ -1,0 +1,210 @@
+"""The routes of signing in, as OpenAPI describes them."""
+
+from typing import Any, Final
+
+import msgspec
+
+from services.accounts.accounts import Invitation
+from services.accounts.sessions import Tokens
+from services.http import auth
+from services.http.auth_bodies import (
+    AskForCode,
+    ChangePassword,
+    CodeAsked,
+    Invite,
+    Me,
+    Refresh,
+    Register,
+    SessionsShown,
+    SignIn,
+)
+from services.problems import PROBLEMS, slug
+
+
+Schema = dict[str, Any]
+
+KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
+    AskForCode,
+    CodeAsked,
+    Register,
+    SignIn,
+    Refresh,
+    ChangePassword,
+    Invite,
+    Invitation,
+    Me,
+    SessionsShown,
+    Tokens,
+)
+STATUS: Final = {slug(kind): str(found.status) for kind, found in PROBLEMS.items()}
+
+
+def auth_paths() -> Schema:
+    """Return every route."""
+    path = auth.PATH
+    return {
+        f"{path}/codes": {
+            "post": _open(
+                "askForCode",
+                "Have a code sent to an address",
+                AskForCode,
+                ("202", "A code was sent if the address may sign in", CodeAsked),
+            )
+        },
+        f"{path}/register": {
+            "post": _open(
+                "register",
+                "Make an account for an address that a code was sent to, and sign in",
+                Register,
+                ("201", "The tokens of a new session", Tokens),
+                "forbidden",
+                "refused",
+            )
+        },
+        f"{path}/sign-in": {
+            "post": _open(
+                "signIn",
+                "Begin a session by a password, or by a code that was sent",
+                SignIn,
+                ("200", "The tokens of a new session", Tokens),
+                "missing",
+                "refused",
+            )
+        },
+        f"{path}/refresh": {
+            "post": _open(
+                "refresh",
+                "Take a session's next tokens; each refresh token is good once",
+                Refresh,
+                ("200", "The next tokens of the session", Tokens),
+            )
+        },
+        f"{path}/sign-out": {
+            "post": _bearer("signOut", "End the session of the bearer", "missing")
+        },
+        f"{path}/me": {
+            "get": _bearer("getMe", "Who the bearer is", answer=("The bearer", Me))
+        },
+        f"{path}/password": {
+            "put": {
+                **_bearer(
+                    "changePassword",
+                    "Set one's password, and end one's other sessions",
+                    *_BODY,
+                    "missing",
+                    "refused",
+                    "too-many",
+                ),
+                **_takes(ChangePassword),
+            }
+        },
+        f"{path}/sessions": {
+            "get": _bearer(
+                "listSessions", "One's sessions", answer=("The sessions", SessionsShown)
+            )
+        },
+        f"{path}/sessions/{{id}}": {
+            "delete": {
+                **_bearer(
+                    "endSession", "End a session of one's own", "malformed", "missing"
+                ),
+                "parameters": [
+                    {
+                        "name": "id",
+                        "in": "path",
+                        "required": True,
+                        "description": "Session identifier",
+                        "schema": {"type": "string", "format": "uuid"},
+                    }
+                ],
+            }
+        },
+        f"{path}/invitations": {
+            "post": {
+                **_bearer(
+                    "invite",
+                    "Make an account for somebody; takes the role admin in access",
+                    *_BODY,
+                    "refused",
+                    answer=("The account", Invitation),
+                    status="201",
+                ),
+                **_takes(Invite),
+                "parameters": [
+                    {
+                        "name": "Idempotency-Key",
+                        "in": "header",
+                        "required": False,
+                        "description": "The new user's id",
+                        "schema": {"type": "string", "format": "uuid"},
+                    }
+                ],
+            }
+        },
+    }
+
+
+_BODY: Final = ("malformed", "too-large", "unsupported-media")
+
+
+def _open(
+    name: str,
+    summary: str,
+    body: type[msgspec.Struct],
+    answer: tuple[str, str, type[msgspec.Struct]],
+    *problems: str,
+) -> Schema:
+    """Return a route that takes no token."""
+    status, told, kind = answer
+    return {
+        "tags": ["auth"],
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        **_takes(body),
+        "responses": {
+            status: _content(told, kind),
+            **_problems(*_BODY, *problems, "unauthenticated", "too-many"),
+        },
+    }
+
+
+def _bearer(
+    name: str,
+    summary: str,
+    *problems: str,
+    answer: tuple[str, type[msgspec.Struct]] | None = None,
+    status: str = "200",
+) -> Schema:
+    """Return a route that takes a token."""
+    good = {"204": {"description": "Done"}}
+    return {
+        "tags": ["auth"],
+        "operationId": name,
+        "summary": summary,
+        "responses": {
+            **(good if answer is None else {status: _content(*answer)}),
+            **_problems(*problems, "unauthenticated", "forbidden"),
+        },
+    }
+
+
+def _takes(kind: type[msgspec.Struct]) -> Schema:
+    content = {"application/json": {"schema": _reference(kind)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _content(told: str, kind: type[msgspec.Struct]) -> Schema:
+    content = {"application/json": {"schema": _reference(kind)}}
+    return {"description": told, "content": content}
+
+
+def _reference(kind: type[msgspec.Struct]) -> Schema:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+def _problems(*slugs: str) -> Schema:
+    return {
+        STATUS[name]: {"$ref": f"#/components/responses/{name}"}
+        for name in (*slugs, "defect", "unavailable")
+    }
