@@ -43,6 +43,11 @@ PLACES: Final = {
     ),
     "verify": ("verifying:verify", "Prove the log whole and the read tables equal."),
     "letters": ("letters:letters", "Look after messages and jobs that failed."),
+    "users": ("users:users", "Look after the people who have accounts."),
+    "organisations": (
+        "organisations:organisations",
+        "Say which organisations keep accounts, and for whom.",
+    ),
     "keys": ("keys:keys", "Look after the keys that seal personal text."),
     "token": ("stack:token", "Print a bearer token for an embedded stack."),
     "settings": ("stack:settings", "Print every setting and its value."),

@@ -16,7 +16,7 @@ class AccessCommand(
 
 ADDRESS: Final = r"^[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,190}$"
 HANDLE: Final = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{1,30}[A-Za-z0-9])$"
-WEB: Final = r"^https://[^\s\"<>]+$"
+WEB: Final = r"^(https://[^\s\"<>]+)?$"
 
 Email = Annotated[str, Meta(min_length=3, max_length=255, pattern=ADDRESS)]
 Username = Annotated[str, Meta(min_length=3, max_length=32, pattern=HANDLE)]

@@ -40,7 +40,7 @@ class GivenGrant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     role: Role
 
 
-Grants = Annotated[tuple[GivenGrant, ...], msgspec.Meta(max_length=MAX_GRANTS)]
+Grants = Annotated[list[GivenGrant], msgspec.Meta(max_length=MAX_GRANTS)]
 
 
 class CreateOrganisation(AccessCommand, frozen=True, kw_only=True):
@@ -54,7 +54,7 @@ class CreateOrganisation(AccessCommand, frozen=True, kw_only=True):
     organisation_id: OrganisationId
     name: Name
     registration: Registration = "invited"
-    default_grants: Grants = ()
+    default_grants: Grants = msgspec.field(default_factory=list)
 
 
 class ChangeOrganisation(AccessCommand, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ how is not decided here but before: what signing in leaves behind are facts.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Final, assert_never, get_args
+from typing import Final, assert_never, get_args
 from uuid import UUID
 
 import msgspec
@@ -104,7 +104,7 @@ class ChangeProfile(AccessCommand, frozen=True, kw_only=True):
     user_id: UserId
     full_name: FullName | None = None
     bio: Bio | None = None
-    avatar_url: WebAddress | Annotated[str, msgspec.Meta(max_length=0)] | None = None
+    avatar_url: WebAddress | None = None
     profile_public: bool | None = None
     allow_contact: bool | None = None
 

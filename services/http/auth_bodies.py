@@ -73,7 +73,7 @@ class Invite(Body, frozen=True, kw_only=True):
     email: Email
     username: Username
     full_name: FullName
-    grants: Grants = ()
+    grants: Grants = msgspec.field(default_factory=list)
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,10 @@ CREATION: Final = CreateOrganisation(
     organisation_id=ACME,
     name="Acme",
     registration="open",
-    default_grants=(
+    default_grants=[
         GivenGrant(area="playgrounds", role="tester"),
         GivenGrant(area="playgrounds", role="tester"),
-    ),
+    ],
 )
 CREATED: Final = OrganisationCreated(
     organisation_id=ACME,
@@ -42,7 +42,7 @@ def test_an_organisation_is_created_once() -> None:
 
 def test_settings_change_where_they_are_given() -> None:
     change = ChangeOrganisation(
-        organisation_id=ACME, registration="invited", default_grants=()
+        organisation_id=ACME, registration="invited", default_grants=[]
     )
     changed = OrganisationChanged(
         organisation_id=ACME, name="Acme", registration="invited", default_grants=()

@@ -1,0 +1,118 @@
+"""Operators look after people who use a running stack."""
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import pytest
+
+from infra.wiring import OUTBOX
+from tests.end_to_end.people import code_in, texts_to
+from tests.infra.commands.process import Answer, Up, rehearsal
+
+
+ORG: Final = "people"
+EMAIL: Final = "ines@library.example"
+
+
+async def ask(up: Up, *words: object) -> Answer:
+    """Ask an operator's question about people."""
+    return await rehearsal(*words, "--data-dir", up.data_dir, "--json", "--org", ORG)
+
+
+async def auth(up: Up, path: str, **body: object) -> Any:  # noqa: ANN401 - JSON
+    """Post to a route of signing in, and return what it answers."""
+    url = f"{up.url}/v1/auth/{path}"
+    async with aiohttp.ClientSession() as http, http.post(url, json=body) as answer:
+        return {"status": answer.status, **await answer.json(content_type=None)}
+
+
+async def status_of_me(up: Up, token: str) -> int:
+    """Return how the stack answers who asks who they are."""
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"{up.url}/v1/auth/me"
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as found:
+        return found.status
+
+
+async def code(up: Up) -> str:
+    """Ask for a code and return it, once it has come."""
+    folder = Path(up.data_dir) / OUTBOX
+    before = len(texts_to(folder, EMAIL))
+    assert (await auth(up, "codes", org=ORG, email=EMAIL))["status"] == 202
+    async with asyncio.timeout(10):
+        while len(found := texts_to(folder, EMAIL)) == before:  # noqa: ASYNC110 - a file wakes no one
+            await asyncio.sleep(0.02)
+    return code_in(found[-1])
+
+
+async def test_from_an_organisation_to_the_end_of_an_account(up: Up) -> None:
+    made = await ask(
+        up, "organisations", "create", "The library", "--grant", "testing:viewer"
+    )
+    assert made.code == 0, made
+    opened = await ask(up, "organisations", "change", "--registration", "open")
+    assert opened.code == 0, opened
+    shown = (await ask(up, "organisations", "show")).json
+    assert (shown["name"], shown["registration"]) == ("The library", "open")
+    assert shown["default_grants"] == [{"area": "testing", "role": "viewer"}]
+
+    tokens = await auth(
+        up,
+        "register",
+        org=ORG,
+        email=EMAIL,
+        code=await code(up),
+        username="ines",
+        full_name="Ines",
+    )
+    assert tokens["status"] == 201, tokens
+    granted = await ask(up, "users", "grant", EMAIL, "testing", "user")
+    assert granted.json["user_id"] == tokens["user_id"]
+    (row,) = (await ask(up, "users", "list")).json["users"]
+    assert (row["email"], row["grants"]) == (EMAIL, ["testing:user", "testing:viewer"])
+    assert (await ask(up, "users", "revoke", EMAIL, "testing", "viewer")).code == 0
+
+    assert await status_of_me(up, tokens["access_token"]) == 200
+    left = await ask(up, "users", "deactivate", tokens["user_id"], "--reason", "Left")
+    assert left.code == 0, left
+    async with asyncio.timeout(30):
+        while await status_of_me(up, tokens["access_token"]) != 401:  # noqa: ASYNC110 - another process decides
+            await asyncio.sleep(0.05)
+    assert (await ask(up, "users", "reactivate", EMAIL)).code == 0
+    again = await auth(up, "sign-in", org=ORG, email=EMAIL, code=await code(up))
+    assert again["status"] == 200, again
+
+    assert (await ask(up, "users", "erase", EMAIL, "--reason", "Asked for")).code == 0
+    assert (await ask(up, "users", "list")).json["users"] == []
+    assert (await ask(up, "users", "grant", EMAIL, "testing", "user")).problem == (
+        "Missing",
+        "user",
+    )
+
+
+async def test_an_invitation_is_checked_and_written(up: Up) -> None:
+    words = ("--username", "otto", "--full-name", "Otto", "--grant", "crews:user")
+    invited = await ask(up, "users", "invite", "otto@library.example", *words)
+    assert invited.json["mailed"]
+    taken = await ask(up, "users", "invite", "Otto@library.example", *words)
+    assert taken.problem == ("EmailTaken", "$.email")
+    unknown = await ask(
+        up, "users", "invite", "a@b.example", *words[:-1], "crews:wizard"
+    )
+    assert unknown.problem == ("Malformed", None)
+    assert "wizard" in unknown.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("user", "problem"),
+    [
+        ("nobody@library.example", "Missing"),
+        ("not an id", "Malformed"),
+        ("01931d5e-0000-7000-8000-00000000000a", "NoSuchUser"),
+    ],
+)
+async def test_who_is_not_there_is_named(up: Up, user: str, problem: str) -> None:
+    answer = await ask(up, "users", "reactivate", user)
+    assert answer.problem[0] == problem
