@@ -6,6 +6,7 @@ In a group, a table stands after the tables that its view reads.
 from collections.abc import Mapping
 from typing import Final
 
+from projections.access import grants, organisations, users
 from projections.playgrounds import (
     access_list,
     evaluation_counters,
@@ -18,7 +19,6 @@ from projections.playgrounds import (
     question_metrics,
     questions,
 )
-from projections.access import grants, organisations, users
 from projections.projection import Group, Groups, Table
 from projections.testing import (
     agent_version_sets,

@@ -14,9 +14,6 @@ from events.message import Command, Meta
 from events.roles import Area, Role
 from services.access.organisations import ChangeOrganisation, CreateOrganisation
 from services.access.subjects import EraseSubject
-from services.playgrounds.evaluations import EvaluationCommand, ExcludeEvaluation
-from services.playgrounds.ledgers import ReserveSlot
-from services.playgrounds.playgrounds import PlaygroundCommand
 from services.access.users import (
     ChangeProfile,
     DeactivateUser,
@@ -26,6 +23,9 @@ from services.access.users import (
     RevokeRole,
     SignInCommand,
 )
+from services.playgrounds.evaluations import EvaluationCommand, ExcludeEvaluation
+from services.playgrounds.ledgers import ReserveSlot
+from services.playgrounds.playgrounds import PlaygroundCommand
 from services.testing.agents import AgentCommand
 from services.testing.metrics import MetricCommand
 from services.testing.personas import PersonaCommand

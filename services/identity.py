@@ -12,8 +12,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The organisation and actor behind a token, and what they may do.
 
     `actor` is `user:ID` or `service:ID`, `email` the address that the token proves. A
-    role is plain, for every area, or written `area:role`. `session_id` is that of a user
-    who signed in here.
+    role is plain, for every area, or written `area:role`. `session_id` is that of
+    somebody who signed in here.
     """
 
     org_id: str

@@ -14,11 +14,11 @@ class AccessCommand(
     """A request about people and what they may do."""
 
 
-ADDRESS: Final = r"^[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,190}$"
-HANDLE: Final = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{1,30}[A-Za-z0-9])$"
-WEB: Final = r"^(https://[^\s\"<>]+)?$"
+ADDRESS: Final = r"^[^\s@<>()\[\],;:\\\"]{1,64}@[^\s@<>()\[\],;:\\\"]{1,190}$(?!\n)"
+HANDLE: Final = r"^[A-Za-z0-9](?:[A-Za-z0-9._-]{1,30}[A-Za-z0-9])$(?!\n)"
+WEB: Final = r"^(https://[^\s\"<>]+)?$(?!\n)"
 
-Email = Annotated[str, Meta(min_length=3, max_length=255, pattern=ADDRESS)]
+Email = Annotated[str, Meta(min_length=3, max_length=254, pattern=ADDRESS)]
 Username = Annotated[str, Meta(min_length=3, max_length=32, pattern=HANDLE)]
 FullName = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
 Bio = Annotated[str, Meta(max_length=4_096)]

@@ -160,6 +160,7 @@ class Issuing(Protocol):
         org: str,
         roles: frozenset[str],
         region: str,
+        email: str | None,
         session: UUID,
         lifetime: timedelta,
     ) -> str:

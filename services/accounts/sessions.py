@@ -167,6 +167,7 @@ class Sessions:
                 org=session.org_id,
                 roles=user.grants,
                 region=self._region,
+                email=email_of(user),
                 session=session.session_id,
                 lifetime=lifetime,
             ),
@@ -176,6 +177,12 @@ class Sessions:
             ),
             refresh_expires_in=seconds(left),
         )
+
+
+def email_of(user: User) -> str | None:
+    """Return the address that a token may say its bearer reads."""
+    proved = user.registered if user.verified else None
+    return None if proved is None else proved.email
 
 
 def seconds(length: timedelta) -> int:

@@ -30,8 +30,8 @@ from services.http.auth_bodies import (
     SignIn,
 )
 from services.http.limits import Limits
-from services.problems import UnsupportedMedia
 from services.identity import Identity
+from services.problems import UnsupportedMedia
 
 
 PATH: Final = "/v1/auth"

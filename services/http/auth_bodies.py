@@ -10,9 +10,9 @@ from services.access.common import Email, FullName, Username
 from services.access.organisations import Grants
 
 
-Org = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,128}$")]
+Org = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,128}$(?!\n)")]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4} ?[0-9]{4}$")]
+Code = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4} ?[0-9]{4}$(?!\n)")]
 RefreshToken = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 

@@ -19,8 +19,6 @@ def joined(contexts: Iterable[Reactions]) -> Reactions:
     return found
 
 
-REACTIONS: Final = joined(
-    (access.REACTIONS, testing.REACTIONS, playgrounds.REACTIONS)
-)
+REACTIONS: Final = joined((access.REACTIONS, testing.REACTIONS, playgrounds.REACTIONS))
 
 ON_FAILURE: Final = {**testing.ON_FAILURE}

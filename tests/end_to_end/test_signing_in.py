@@ -356,6 +356,8 @@ async def test_who_asks_too_often_waits(library: Stack) -> None:
             b'{"org":"library","email":"a@b.example\\r\\nBcc: c@d.example"}',
             400,
         ),
+        ("codes", b'{"org":"library","email":"a@b.example\\n"}', 400),
+        ("codes", b'{"org":"library\\n","email":"a@b.example"}', 400),
         ("codes", b'{"org":"library","email":"a@b.example","more":1}', 400),
         ("sign-in", b'{"org":"library","email":"a@b.example"}', 400),
         ("sign-in", b'{"org":"","email":"a@b.example","password":"x"}', 400),
