@@ -35,7 +35,7 @@ class Outbox:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         moment = self._clock().astimezone(UTC).strftime("%Y%m%dT%H%M%S")
         name = f"{moment}-{self._ids()}.eml"
-        draft = self._folder / f".{name}"
+        draft = self._folder / f".{name}.draft"
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(message.as_bytes(policy=SMTPUTF8))
