@@ -33,7 +33,7 @@ from infra.rabbit.topology import Exchange, Queue
 
 IN_FLIGHT: Final = 200
 PATIENCE_SECONDS: Final = 10.0
-HEADER_LENGTH: Final = 2_000
+HEADER_LENGTH: Final = 8_000
 
 _log: Final = structlog.get_logger()
 
@@ -42,8 +42,8 @@ _log: Final = structlog.get_logger()
 class Outgoing:
     """A message to publish; without `mandatory` it may be routed to no one.
 
-    Only such a message has an id of its own: a return names the attempt by its id, so
-    two attempts never share one.
+    Its id is a new one for each attempt unless given: a return names the attempt by the
+    id, so one that may be returned is in flight once at a time.
     """
 
     exchange: str
@@ -216,13 +216,12 @@ def _silence(failures: Sequence[Unavailable], began: float) -> bool:
 
 
 def _as_sent(message: Outgoing) -> Message:
-    own = message.message_id
     return Message(
         message.body,
         content_type=message.content_type,
         headers={name: text[:HEADER_LENGTH] for name, text in message.headers.items()},
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
-        message_id=own if own and not message.mandatory else str(new_id()),
+        message_id=message.message_id or str(new_id()),
         delivery_mode=DeliveryMode.PERSISTENT,
     )
