@@ -73,4 +73,7 @@ async def rabbit_outlet(
         link = await opened(stack, url, "rehearsal events", declare=declare)
         publisher = Publisher(link, seconds=patience_seconds)
         stack.push_async_callback(publisher.close)
-        yield RabbitOutlet(publisher, topology or Topology())
+        topology = topology or Topology()
+        # Subscribers may come before the first event.
+        await link.declare_exchange(topology.events)
+        yield RabbitOutlet(publisher, topology)
