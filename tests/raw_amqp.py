@@ -120,3 +120,24 @@ def nested(depth: int) -> bytes:
     for _ in range(depth):
         inner = table(a=b"F" + inner)
     return b"F" + inner
+
+
+ODD: Final[dict[str, dict[str, bytes]]] = {
+    "an id that is no UTF-8": {"message_id": short(b"\xff\xfe")},
+    "a correlation id with NUL": {"correlation_id": short(b"\x00\xff")},
+    "a reply queue that is no UTF-8": {"reply_to": short(b"\xc3")},
+    "a media type that is no UTF-8": {"content_type": short(b"\xff")},
+    "a time after 9999": {"timestamp": struct.pack(">Q", (1 << 63) - 1)},
+    "a time and an expiration": {
+        "timestamp": struct.pack(">Q", (1 << 64) - 1),
+        "expiration": short(b"60000"),
+    },
+    "a token of bytes": {"headers": table(authorization=long_text(b"\xff\xff"))},
+    "a deep table": {"headers": table(authorization=nested(3_000))},
+    "a late header": {"headers": table(a=b"T" + struct.pack(">Q", (1 << 64) - 1))},
+    "a token that is true": {"headers": table(a=b"V", authorization=b"t\x01")},
+    "a name that is no UTF-8": {
+        "headers": struct.pack(">I", 6) + short(b"\xff\xfe\xfd") + b"t\x01"
+    },
+}
+"""Properties that the broker takes and few readers can read."""

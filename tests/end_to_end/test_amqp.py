@@ -1,7 +1,6 @@
 """Commands over a real RabbitMQ into a real PostgreSQL, and their replies."""
 
 import asyncio
-import struct
 from collections.abc import AsyncIterator
 from itertools import chain
 from typing import Any
@@ -15,7 +14,7 @@ from services.intake.letters import Letter
 from tests.builders import new_id
 from tests.end_to_end.amqp import PATIENCE, Producer, amqp, carrier, gated
 from tests.end_to_end.stack import OTHER_ORG, Stack
-from tests.raw_amqp import RawChannel, long_text, nested, short, table
+from tests.raw_amqp import ODD, RawChannel
 
 
 @pytest.fixture
@@ -167,26 +166,6 @@ async def test_a_reply_into_a_queue_of_ours_is_not_sent(
 
     assert letter.code == "malformed"
     assert (await producer.ask(create()))["status"] == "ok"
-
-
-ODD: dict[str, dict[str, bytes]] = {
-    "an id that is no UTF-8": {"message_id": short(b"\xff\xfe")},
-    "a correlation id with NUL": {"correlation_id": short(b"\x00\xff")},
-    "a reply queue that is no UTF-8": {"reply_to": short(b"\xc3")},
-    "a media type that is no UTF-8": {"content_type": short(b"\xff")},
-    "a time after 9999": {"timestamp": struct.pack(">Q", (1 << 63) - 1)},
-    "a time and an expiration": {
-        "timestamp": struct.pack(">Q", (1 << 64) - 1),
-        "expiration": short(b"60000"),
-    },
-    "a token of bytes": {"headers": table(authorization=long_text(b"\xff\xff"))},
-    "a deep table": {"headers": table(authorization=nested(3_000))},
-    "a late header": {"headers": table(a=b"T" + struct.pack(">Q", (1 << 64) - 1))},
-    "a token that is true": {"headers": table(a=b"V", authorization=b"t\x01")},
-    "a name that is no UTF-8": {
-        "headers": struct.pack(">I", 6) + short(b"\xff\xfe\xfd") + b"t\x01"
-    },
-}
 
 
 @pytest.mark.parametrize("properties", ODD.values(), ids=ODD)

@@ -18,6 +18,7 @@ def main() -> int:
     options = Options(
         subjects=given.subjects or SUBJECTS,
         requests=given.requests,
+        messages=given.messages,
         decoder_examples=given.examples,
         seed=secrets.randbelow(1_000_000) if given.seed is None else given.seed,
     )
@@ -40,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=Options().requests,
         help="by chance, beside the fixed lists and what schemathesis makes",
+    )
+    parser.add_argument(
+        "--messages",
+        type=int,
+        default=Options().messages,
+        help="over AMQP by chance, beside the fixed list",
     )
     parser.add_argument(
         "--examples",

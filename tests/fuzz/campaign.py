@@ -1,16 +1,18 @@
 """The campaigns, one after the other on one system, each followed by an audit."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from time import monotonic
 from typing import Any, Final
 
 import msgspec
 
+from infra.embedded.ladder import own_programs
 from projections.catalogue import TABLES
 from tests.chaos.findings import Findings, Violation
 from tests.fuzz import (
+    amqp,
     audit,
     bodies,
     commands,
@@ -23,13 +25,14 @@ from tests.fuzz import (
 from tests.fuzz.counting import Counts
 from tests.fuzz.stack import Stack, own_stack
 from tests.fuzz.wire import Wire
+from tests.rabbit_ladder import temporary_broker
 
 
-SUBJECTS: Final = ("http", "decoders", "files", "cli")
+SUBJECTS: Final = ("http", "amqp", "decoders", "files", "cli")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to try; `requests` are those by chance, beside the fixed lists.
+    """How much to try; `requests` and `messages` are by chance, beside fixed lists.
 
     `tables` are the first so many, all unless told. `operations` is a pattern of the
     paths that schemathesis asks; none: it is left out.
@@ -37,6 +40,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     subjects: Sequence[str] = SUBJECTS
     requests: int = 8_000
+    messages: int = 5_000
     examples: int = 20
     decoder_examples: int = 5_000
     processes: int = 12
@@ -93,7 +97,8 @@ async def run(options: Options, *, postgres: str | None = None) -> Report:
         took["decoders"] = monotonic() - started
     if set(options.subjects) - {"decoders"}:
         async with own_stack(findings, postgres=postgres) as stack:
-            checks = await exercise(stack, options, took)
+            async with _brokered(options) as broker:
+                checks = await exercise(stack, options, took, broker=broker)
             counts = counts.plus(stack.counts)
     return Report(
         seed=options.seed,
@@ -106,7 +111,28 @@ async def run(options: Options, *, postgres: str | None = None) -> Report:
     )
 
 
-async def exercise(stack: Stack, options: Options, took: dict[str, float]) -> int:
+@asynccontextmanager
+async def _brokered(options: Options) -> AsyncIterator[str | None]:
+    """Yield the address of a broker of our own, where one is needed."""
+    if "amqp" not in options.subjects:
+        yield None
+        return
+    rung = own_programs()
+    if rung is None or rung.programs is None:
+        message = "there is no RabbitMQ on this machine: leave out the subject amqp"
+        raise SystemExit(message)
+    programs = await asyncio.to_thread(rung.programs)
+    async with temporary_broker(programs) as broker:
+        yield broker.url
+
+
+async def exercise(
+    stack: Stack,
+    options: Options,
+    took: dict[str, float],
+    *,
+    broker: str | None = None,
+) -> int:
     """Run the campaigns that need a system, audit it, and return how many checks."""
     before = await stack.stored()
     if "http" in options.subjects:
@@ -117,6 +143,13 @@ async def exercise(stack: Stack, options: Options, took: dict[str, float]) -> in
                 await asyncio.to_thread(campaign)
                 took[name] = monotonic() - started
                 await audit.check_stored(stack, before, name)
+    if broker is not None:
+        started = monotonic()
+        await amqp.campaign(
+            stack, broker, messages=options.messages, start=options.seed
+        )
+        took["amqp"] = monotonic() - started
+        await audit.check_stored(stack, before, "amqp")
     if {"files", "cli"} & set(options.subjects):
         started = monotonic()
         processes = options.processes if "cli" in options.subjects else 0

@@ -73,6 +73,7 @@ class Stack:
     findings: Findings
     counts: Counts
     limits: Limits
+    broker: str | None = None
 
     def token(
         self,
@@ -119,7 +120,9 @@ class Stack:
             if not name.startswith("REHEARSAL_")
         }
         given = self.database
+        broker = {} if self.broker is None else {"REHEARSAL_BROKER": self.broker}
         return {
+            **broker,
             **inherited,
             "REHEARSAL_DATA_DIR": str(self.folder),
             "REHEARSAL_OWNER_URL": given.owner,
@@ -132,9 +135,9 @@ class Stack:
             "REHEARSAL_LOG_FORMAT": "json",
         }
 
-    def complaints(self) -> list[str]:
-        """Return what the API logged as errors, each once."""
-        lines = (self.folder / "api.log").read_text(errors="replace").splitlines()
+    def complaints(self, role: str = "api") -> list[str]:
+        """Return what a role logged as errors, each once."""
+        lines = (self.folder / f"{role}.log").read_text(errors="replace").splitlines()
         return [line for line in lines if '"level":"error"' in line.replace(" ", "")]
 
 

@@ -8,10 +8,16 @@ from tests.fuzz.campaign import Options, exercise
 from tests.fuzz.counting import Counts
 from tests.fuzz.stack import stack_on
 from tests.postgres_ladder import Database
+from tests.rabbit_ladder import OwnBroker
 
 
 SMALL = Options(
-    requests=400, examples=3, processes=0, tables=2, operations="^/v1/events"
+    subjects=("http", "decoders", "files", "cli"),
+    requests=400,
+    examples=3,
+    processes=0,
+    tables=2,
+    operations="^/v1/events",
 )
 
 
@@ -23,6 +29,17 @@ async def test_bad_input_is_refused_and_leaves_nothing(
         await exercise(stack, SMALL, {})
     assert not findings.violations
     assert stack.counts.cases.total() > 1_000
+
+
+async def test_bad_messages_are_answered_or_kept_and_leave_nothing(
+    database: Database, tmp_path: Path, own_rabbitmq: OwnBroker
+) -> None:
+    findings = Findings()
+    options = Options(subjects=("amqp",), messages=300)
+    async with stack_on(database, tmp_path, findings) as stack:
+        await exercise(stack, options, {}, broker=own_rabbitmq.url)
+    assert not findings.violations
+    assert stack.counts.cases.total() > 500
 
 
 def test_decoders_let_nothing_but_refusals_escape() -> None:
