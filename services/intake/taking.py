@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from datetime import timedelta
 from time import perf_counter
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -112,20 +112,24 @@ class Intake:
         busy: set[asyncio.Task[None]] = set()
         stopping = asyncio.create_task(stop.wait())
         async with aclosing(opened(prefetch=self._prefetch)) as deliveries:
+            waiting = asyncio.ensure_future(_next(deliveries))
             try:
-                while True:
-                    delivery = await _unless(stopping, deliveries)
-                    if delivery is None:
-                        return
-                    begun = self._answering.begin(delivery.message)
-                    turn = self._lanes.queue(self._answering.streams(begun))
-                    task = asyncio.create_task(self._take(delivery, begun, turn))
-                    busy.add(task)
-                    task.add_done_callback(busy.discard)
-                    task.add_done_callback(_tell_defect)
+                while await _came(waiting, stopping):
+                    self._start(waiting.result(), busy)
+                    waiting = asyncio.ensure_future(_next(deliveries))
             finally:
-                stopping.cancel()
+                # Until all is settled the wait goes on: its end closes the channel.
                 await _drain(busy, self._grace)
+                await _end(waiting)
+                await _end(stopping)
+
+    def _start(self, delivery: Delivery, busy: set[asyncio.Task[None]]) -> None:
+        begun = self._answering.begin(delivery.message)
+        turn = self._lanes.queue(self._answering.streams(begun))
+        task = asyncio.create_task(self._take(delivery, begun, turn))
+        busy.add(task)
+        task.add_done_callback(busy.discard)
+        task.add_done_callback(_tell_defect)
 
     async def _take(self, delivery: Delivery, begun: Begun, turn: Turn) -> None:
         try:
@@ -216,18 +220,18 @@ async def _surely(ask: Callable[[], Awaitable[T]]) -> T:
         pause = min(2 * pause, LAST_PAUSE)
 
 
-async def _unless(
-    stopping: asyncio.Task[bool], deliveries: AsyncGenerator[Delivery, None]
-) -> Delivery | None:
-    """Return the next delivery, or None when it is time to stop."""
-    waiting = asyncio.ensure_future(_next(deliveries))
-    try:
-        await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return waiting.result() if waiting.done() else None
-    finally:
-        if not waiting.done():
-            waiting.cancel()
-            await asyncio.wait([waiting])
+async def _came(
+    waiting: asyncio.Future[Delivery], stopping: asyncio.Future[Any]
+) -> bool:
+    """Say whether a delivery came before it was time to stop."""
+    await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    return not stopping.done()
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """End a task and wait for that."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _next(deliveries: AsyncGenerator[Delivery, None]) -> Delivery:

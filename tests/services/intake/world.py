@@ -68,10 +68,12 @@ def message(body: object = CREATE, **given: Any) -> Message:  # noqa: ANN401 - o
 @dataclass
 class OneDelivery:
     message: Message
+    inbox: "OneInbox"
     acked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def ack(self) -> None:
-        self.acked.set()
+        if not self.inbox.closed:  # what is given back cannot be acknowledged
+            self.acked.set()
 
 
 @dataclass
@@ -102,7 +104,7 @@ class OneInbox:
         return not self.nobody
 
     def put(self, *messages: Message) -> list[OneDelivery]:
-        found = [OneDelivery(each) for each in messages]
+        found = [OneDelivery(each, self) for each in messages]
         for each in found:
             self.queue.put_nowait(each)
         return found
