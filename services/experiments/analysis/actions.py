@@ -1,0 +1,196 @@
+"""What agents did: how often, with what reward, in what order, with what effect."""
+
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from services.experiments.analysis.columns import NONE, Actions, Flags, Run
+from services.experiments.analysis.measures import (
+    Rate,
+    Spread,
+    entropy,
+    rate,
+    ratio,
+    spread,
+)
+
+
+PAIR: Final = 2
+
+
+class ActionStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of action: how often, its success, its reward, alone or with others.
+
+    `share` is of all actions, `per_step` over the steps in which anybody acted.
+    `resources_change` is what the agent had after less what it had before.
+    """
+
+    action_type: str
+    share: Rate
+    per_step: float
+    success: Rate
+    reward: Spread
+    resources_change: Spread
+    interactive: Rate
+    solo_reward: Spread | None
+    interactive_reward: Spread | None
+
+
+class ActionMix(msgspec.Struct, frozen=True, kw_only=True):
+    """How a type of agents divides its actions; `diversity` is 1 of equal shares."""
+
+    agent_type: str
+    n: int
+    shares: dict[str, float]
+    diversity: float
+
+
+class Following(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one action followed another of the same agent.
+
+    `probability` is the share of what followed `action`; `reward_after` the mean reward
+    of the following action, and `over_usual` that less its mean over all.
+    """
+
+    action: str
+    following: str
+    probability: Rate
+    reward_after: float
+    over_usual: float
+
+
+class Sequences(msgspec.Struct, frozen=True, kw_only=True):
+    """Pairs of actions, n of them; `predictability` is 1 where one tells the next.
+
+    It is 1 - H(next | action) / H(next).
+    """
+
+    n: int
+    pairs: list[Following]
+    predictability: float | None
+
+
+class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
+    """What agents did, over all actions of a run."""
+
+    n: int
+    agents: int
+    actions: list[ActionStatistics]
+    interactive: Rate
+    mixes: list[ActionMix]
+    sequences: Sequences
+
+
+def behaviour(run: Run) -> Behaviour | None:
+    """Return what agents did, None where no actions are recorded."""
+    actions = run.actions
+    if actions is None or not len(actions.agent_id):
+        return None
+    interactive = actions.action_target_id != NONE
+    return Behaviour(
+        n=len(actions.agent_id),
+        agents=len(np.unique(actions.agent_id)),
+        actions=statistics(actions),
+        interactive=rate(int(interactive.sum()), len(interactive)),
+        mixes=mixes(run, actions),
+        sequences=sequences(actions),
+    )
+
+
+def statistics(actions: Actions) -> list[ActionStatistics]:
+    """Return each kind of action that happened, the most frequent first."""
+    n = len(actions.agent_id)
+    steps = len(np.unique(actions.step_number))
+    interactive = actions.action_target_id != NONE
+    change = actions.resources_after - actions.resources_before
+    found = []
+    for name in actions.action_type.names:
+        rows = actions.action_type.rows(name)
+        count = int(rows.sum())
+        reward, changed = spread(actions.reward[rows]), spread(change[rows])
+        if reward is None or changed is None:
+            continue
+        found.append(
+            ActionStatistics(
+                action_type=name,
+                share=rate(count, n),
+                per_step=count / steps,
+                success=rate(int((rows & actions.succeeded).sum()), count),
+                reward=reward,
+                resources_change=changed,
+                interactive=rate(int((rows & interactive).sum()), count),
+                solo_reward=spread(actions.reward[rows & ~interactive]),
+                interactive_reward=spread(actions.reward[rows & interactive]),
+            )
+        )
+    return sorted(found, key=lambda each: -each.share.count)
+
+
+def mixes(run: Run, actions: Actions) -> list[ActionMix]:
+    """Return how each type of agents divides its actions."""
+    types = run.agents.types_of(actions.agent_id)
+    kinds = len(actions.action_type.names)
+    found = []
+    for code, name in enumerate(run.agents.agent_type.names):
+        counts = np.bincount(actions.action_type.codes[types == code], minlength=kinds)
+        n = int(counts.sum())
+        if n:
+            found.append(
+                ActionMix(
+                    agent_type=name,
+                    n=n,
+                    shares={
+                        action: float(count / n)
+                        for action, count in zip(
+                            actions.action_type.names, counts, strict=True
+                        )
+                    },
+                    diversity=ratio(entropy(counts), float(np.log(kinds))) or 0.0,
+                )
+            )
+    return found
+
+
+def sequences(actions: Actions) -> Sequences:
+    """Return which action follows which, agent by agent, in order of steps."""
+    order = np.lexsort((actions.step_number, actions.agent_id))
+    agents = actions.agent_id[order]
+    codes = actions.action_type.codes[order]
+    rewards = actions.reward[order]
+    same: Flags = agents[1:] == agents[:-1]
+    before, after, reward = codes[:-1][same], codes[1:][same], rewards[1:][same]
+    kinds = len(actions.action_type.names)
+    cells = before * kinds + after
+    counts = np.bincount(cells, minlength=kinds * kinds).reshape(kinds, kinds)
+    sums = np.bincount(cells, reward, minlength=kinds * kinds).reshape(kinds, kinds)
+    usual = np.bincount(after, reward, minlength=kinds)
+    often = counts.sum(axis=0)
+    pairs = []
+    for one, two in zip(*np.nonzero(counts), strict=True):
+        mean = float(sums[one, two] / counts[one, two])
+        pairs.append(
+            Following(
+                action=actions.action_type.names[one],
+                following=actions.action_type.names[two],
+                probability=rate(int(counts[one, two]), int(counts[one].sum())),
+                reward_after=mean,
+                over_usual=mean - float(usual[two] / often[two]),
+            )
+        )
+    return Sequences(
+        n=len(cells),
+        pairs=sorted(pairs, key=lambda each: -each.probability.count),
+        predictability=_predictability(counts),
+    )
+
+
+def _predictability(
+    counts: np.ndarray[tuple[int, int], np.dtype[np.int64]],
+) -> float | None:
+    total = counts.sum()
+    whole = entropy(counts.sum(axis=0))
+    if not total or not whole:
+        return None
+    known = sum(row.sum() / total * entropy(row) for row in counts)
+    return 1 - float(known) / whole

@@ -1,0 +1,176 @@
+"""What stands out in a run: when it happened, and how severe it was, from 0 to 1.
+
+    extinction            of a type: the share of all agents that it once had at most;
+                          of everybody: 1
+    crash, boom           numbers fell or rose by a quarter or more within ten steps:
+                          the fall over what there was, the rise over what there is
+    depletion             resources fell below a tenth of the most there had been:
+                          1 less what is left of it
+    takeover              another type became the most numerous: its share of all
+    combat, births, deaths   in one step far more than usual: 1 less usual over it
+
+Far more than usual is a robust z-score, 0.6745 (x - median) / MAD, above 3.5 (Iglewicz
+and Hoaglin 1993), and at least five. Events of one kind that touch are one, told at
+their worst step.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+import numpy as np
+
+from services.experiments.analysis.columns import TYPES, Flags, Floats, Ints, Run, Steps
+from services.experiments.analysis.dominance import dominance
+
+
+WINDOW: Final = 10
+CHANGE: Final = 0.25
+DEPLETED: Final = 0.1
+OUTLIER: Final = 3.5
+NORMAL: Final = 0.6745
+FEW: Final = 5
+
+Kind = Literal[
+    "extinction", "crash", "boom", "depletion", "takeover", "combat", "births", "deaths"
+]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that stands out; `before` and `after` are what it changed."""
+
+    step: int
+    kind: Kind
+    subject: str
+    severity: float
+    before: float
+    after: float
+
+
+def significant_events(run: Run, *, least: float = 0.0) -> list[Event]:
+    """Return what stands out in order of steps, as severe as `least` or more."""
+    if not len(run.steps.step_number):
+        return []
+    found = [
+        *_extinctions(run.steps),
+        *_changes(run.steps),
+        *_depletions(run.steps),
+        *_takeovers(run),
+        *_bursts(run.steps, "combat", np.diff(run.steps.combat_encounters, prepend=0)),
+        *_bursts(run.steps, "births", _after_founding(run.steps.births)),
+        *_bursts(run.steps, "deaths", run.steps.deaths),
+    ]
+    severe = [each for each in found if each.severity >= least]
+    return sorted(severe, key=lambda each: (each.step, -each.severity, each.kind))
+
+
+def _extinctions(steps: Steps) -> Iterator[Event]:
+    for name in (*TYPES, "all"):
+        counts = steps.total_agents if name == "all" else steps.of_type(name)
+        lived = np.flatnonzero(counts)
+        if not len(lived) or counts[-1]:
+            continue
+        shares = counts[lived] / steps.total_agents[lived]
+        yield Event(
+            step=int(steps.step_number[lived[-1] + 1]),
+            kind="extinction",
+            subject=name,
+            severity=float(shares.max()),
+            before=float(counts[lived[-1]]),
+            after=0.0,
+        )
+
+
+def _changes(steps: Steps) -> Iterator[Event]:
+    counts = steps.total_agents.astype(float)
+    before = counts[np.maximum(np.arange(len(counts)) - WINDOW, 0)]
+    fell = np.divide(
+        before - counts, before, out=np.zeros_like(counts), where=before > 0
+    )
+    rose = np.divide(
+        counts - before, counts, out=np.zeros_like(counts), where=counts > 0
+    )
+    yield from _worst(steps, ("crash", "all"), fell >= CHANGE, fell, (before, counts))
+    yield from _worst(
+        steps,
+        ("boom", "all"),
+        rose >= CHANGE / (1 + CHANGE),
+        rose,
+        (before, counts),
+    )
+
+
+def _depletions(steps: Steps) -> Iterator[Event]:
+    most = np.maximum.accumulate(steps.total_resources)
+    left = np.divide(
+        steps.total_resources, most, out=np.ones_like(most), where=most > 0
+    )
+    yield from _worst(
+        steps,
+        ("depletion", "resources"),
+        left < DEPLETED,
+        1 - left,
+        (most, steps.total_resources),
+    )
+
+
+def _takeovers(run: Run) -> Iterator[Event]:
+    found = dominance(run)
+    if found is None:
+        return
+    place = {int(step): at for at, step in enumerate(run.steps.step_number)}
+    for switch in found.switches:
+        at = place[switch.step]
+        own = float(run.steps.of_type(switch.winner)[at])
+        yield Event(
+            step=switch.step,
+            kind="takeover",
+            subject=switch.winner,
+            severity=own / float(run.steps.total_agents[at]),
+            before=float(run.steps.of_type(switch.loser)[at]),
+            after=own,
+        )
+
+
+def _bursts(steps: Steps, kind: Kind, counts: Ints) -> Iterator[Event]:
+    middle = float(np.median(counts))
+    scale = float(np.median(np.abs(counts - middle)))
+    scores = NORMAL * (counts - middle) / scale if scale else counts - middle
+    much = (scores > OUTLIER) & (counts >= FEW)
+    severity = 1 - np.divide(middle, counts, out=np.ones(len(counts)), where=counts > 0)
+    usual = np.full(len(counts), middle)
+    yield from _worst(
+        steps, (kind, "all"), much, severity, (usual, counts.astype(float))
+    )
+
+
+def _after_founding(births: Ints) -> Ints:
+    """Return births without those that founded the population."""
+    later = births.copy()
+    later[0] = 0
+    return later
+
+
+def _worst(
+    steps: Steps,
+    what: tuple[Kind, str],
+    rows: Flags,
+    severity: Floats,
+    change: tuple[Floats, Floats],
+) -> Iterator[Event]:
+    """Yield one event for each stretch of rows, at its most severe step."""
+    kind, subject = what
+    before, after = change
+    edges = np.flatnonzero(
+        np.diff(np.concatenate([[False], rows, [False]]).astype(int))
+    )
+    for start, end in edges.reshape(-1, 2):
+        at = int(start) + int(severity[start:end].argmax())
+        yield Event(
+            step=int(steps.step_number[at]),
+            kind=kind,
+            subject=subject,
+            severity=float(severity[at]),
+            before=float(before[at]),
+            after=float(after[at]),
+        )
