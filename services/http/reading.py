@@ -87,16 +87,19 @@ class PoolReader:
     async def _read(
         self, identity: Identity, sql: str, args: Sequence[object]
     ) -> Sequence[Row]:
-        roles = ",".join(sorted(identity.roles))
         async with (
             self._pool.acquire(timeout=ACQUIRE_SECONDS) as connection,
             connection.transaction(readonly=True),
         ):
-            await connection.execute(
-                IDENTIFY,
-                identity.org_id,
-                identity.actor,
-                roles,
-                (identity.email or "").casefold(),
-            )
+            await introduce(connection, identity)
             return await connection.fetch(sql, *args)
+
+
+async def introduce(
+    connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    identity: Identity,
+) -> None:
+    """Tell the policies of a transaction who is asking."""
+    roles = ",".join(sorted(identity.roles))
+    email = (identity.email or "").casefold()
+    await connection.execute(IDENTIFY, identity.org_id, identity.actor, roles, email)

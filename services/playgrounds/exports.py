@@ -27,6 +27,7 @@ SESSION: Final = (
     "tester",
     "model_key",
     "ordinal",
+    "revision",
     "status",
     "reason",
     "previous_session_id",
@@ -37,7 +38,6 @@ LONG: Final = (
     *STAMP,
     *SESSION,
     "question_id",
-    "question_version",
     "question_text",
     "question_type",
     "answer_value",
@@ -77,6 +77,7 @@ CODEBOOK: Final = (
     "model_key",
     "order",
     "required",
+    "removed",
     "options",
     "wide_column",
 )
@@ -120,7 +121,6 @@ def long_rows(data: Evaluations) -> Iterator[Row]:
             question = asked.get(answer.question_id)
             yield _session(session) | {
                 "question_id": answer.question_id,
-                "question_version": question and question.version,
                 "question_text": question and question.text,
                 "question_type": question and question.kind,
                 "answer_value": answer.value,
@@ -193,6 +193,7 @@ def codebook_rows(data: Evaluations) -> Iterator[Row]:
             "model_key": question.model_key,
             "order": question.order,
             "required": question.required,
+            "removed": question.removed,
             "options": msgspec.json.encode(question.options).decode(),
             "wide_column": question.id,
         }
@@ -213,6 +214,7 @@ def _session(session: Session) -> Row:
         "tester": session.tester,
         "model_key": session.model_key,
         "ordinal": session.ordinal,
+        "revision": session.revision,
         "status": session.status,
         "reason": session.reason,
         "previous_session_id": session.previous,

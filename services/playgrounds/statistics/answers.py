@@ -1,8 +1,8 @@
 """What was answered: options, ratings, and whether models differ in them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, combinations
 from statistics import fmean, median
 from typing import Final
 
@@ -86,7 +86,7 @@ def share_gaps(data: Evaluations, options: Options) -> list[ShareGap]:
         one, two = _firsts(data, question.id, first), _firsts(data, question.id, second)
         if not one or not two:
             continue
-        for value in values_of(question):
+        for value in values_of(question, [*one, *two]):
             left, right = one.count(value), two.count(value)
             found.append(
                 ShareGap(
@@ -153,9 +153,10 @@ def chosen(data: Evaluations, question_id: str, model_key: str) -> dict[str, lis
     return dict(found)
 
 
-def values_of(question: Question) -> tuple[str, ...]:
-    """Return the values that a question can be answered with."""
-    return BOOLEAN if question.kind == "boolean" else question.options
+def values_of(question: Question, given: Iterable[str]) -> tuple[str, ...]:
+    """Return the values that can be chosen, then those that once could and were."""
+    offered = BOOLEAN if question.kind == "boolean" else question.options
+    return (*offered, *sorted(set(given) - set(offered)))
 
 
 def rank_biserial(differences: Sequence[float]) -> float:
@@ -190,7 +191,7 @@ def _choices(
     given = chosen(data, question.id, model_key)
     answers = sum(len(some) for some in given.values())
     shares = []
-    for value in values_of(question):
+    for value in values_of(question, chain.from_iterable(given.values())):
         clusters = [(some.count(value), len(some)) for some in given.values()]
         count = sum(many for many, _ in clusters)
         shares.append(
@@ -298,13 +299,9 @@ def _compare_choices(
             effect_name="discordant difference",
             p_value=mcnemar(won, lost),
         )
-    table = [
-        [answers.count(value) for value in values_of(question)]
-        for answers in (
-            _firsts(data, question.id, first),
-            _firsts(data, question.id, second),
-        )
-    ]
+    answered = [_firsts(data, question.id, key) for key in (first, second)]
+    values = values_of(question, chain.from_iterable(answered))
+    table = [[said.count(value) for value in values] for said in answered]
     found = between(table, seed=options.seed)
     if found is None:
         return None

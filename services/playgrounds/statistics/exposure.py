@@ -112,19 +112,25 @@ def differential(data: Evaluations, options: Options) -> DifferentialAttrition |
 
 
 def nonresponse(data: Evaluations) -> list[Nonresponse]:
-    """Return for each model and question how often no answer was given."""
+    """Return for each model and question how often no answer was given.
+
+    Only sessions count that were asked the question as it is worded now.
+    """
     found = []
     for model in data.models:
-        done = [each for each in data.submitted() if each.model_key == model.key]
-        answered = Counter(
-            answer.question_id for each in done for answer in each.answers
-        )
+        submitted = [each for each in data.submitted() if each.model_key == model.key]
         for question in data.asked(model.key):
-            missing = len(done) - answered[question.id]
+            if question.removed:
+                continue
+            done = [each for each in submitted if each.revision >= question.version]
+            missing = sum(
+                all(answer.question_id != question.id for answer in each.answers)
+                for each in done
+            )
             found.append(
                 Nonresponse(
                     n=len(done),
-                    method="share of submitted sessions",
+                    method="share of submitted sessions that were asked",
                     position=data.position,
                     question_id=question.id,
                     model_key=model.key,

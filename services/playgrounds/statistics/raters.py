@@ -84,14 +84,14 @@ def _units(data: Evaluations, question: Question) -> dict[str, dict[str, float]]
             }
             for model in data.models
         }
-    place = {value: float(at) for at, value in enumerate(values_of(question))}
+    given = {model.key: chosen(data, question.id, model.key) for model in data.models}
+    said = {
+        value for some in given.values() for every in some.values() for value in every
+    }
+    place = {value: float(at) for at, value in enumerate(values_of(question, said))}
     return {
-        model.key: {
-            who: place[some[0]]
-            for who, some in chosen(data, question.id, model.key).items()
-            if some[0] in place
-        }
-        for model in data.models
+        key: {who: place[every[0]] for who, every in some.items()}
+        for key, some in given.items()
     }
 
 

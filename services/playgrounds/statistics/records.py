@@ -22,7 +22,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """A question; without a model key it is asked of every model.
 
-    `options` are the values that can be chosen.
+    `version` is the revision of the questions since which it is worded so, `options`
+    are the values that can be chosen.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
     order: int = 0
     required: bool = True
+    removed: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +53,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One tester before one model; `seconds` from the first sight to the submission.
 
-    `ordinal` counts the tester's sessions from 1; `previous` is the session that the
-    tester submitted before this one; `at` is when it was submitted, as ISO 8601.
+    It answers the questions of a `revision`. `ordinal` counts the tester's sessions
+    from 1; `previous` is the session that the tester submitted before this one; `at` is
+    when it was submitted, as ISO 8601.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     model_key: str
     status: Status
     ordinal: int = 1
+    revision: int = 1
     shown: bool = True
     seconds: float | None = None
     reason: str | None = None

@@ -4,6 +4,8 @@ Pure: the same evaluations and options give the same report. numpy and scipy are
 imported with this module, so it is imported where they are needed, not before.
 """
 
+from collections import Counter
+
 from services.playgrounds.statistics.answers import (
     choices,
     comparisons,
@@ -42,7 +44,7 @@ def report(data: Evaluations, options: Options) -> Statistics:
         draws=options.draws,
         seed=options.seed,
         looks="fixed horizon" if full else "interim",
-        warnings=_warnings(ratios, lost, ranked, full=full),
+        warnings=[*_warnings(ratios, lost, ranked, full=full), *_reworded(data)],
         sample_ratio=ratios,
         exposure=exposure(data),
         attrition=attrition(data, options),
@@ -85,3 +87,17 @@ def _warnings(
         if each.refusal is not None
     ]
     return said
+
+
+def _reworded(data: Evaluations) -> list[str]:
+    version = {each.id: each.version for each in data.questions}
+    earlier = Counter(
+        answer.question_id
+        for session in data.submitted()
+        for answer in session.answers
+        if session.revision < version.get(answer.question_id, 0)
+    )
+    return [
+        f"{count} answers to question {question_id} are to an earlier wording of it."
+        for question_id, count in sorted(earlier.items())
+    ]

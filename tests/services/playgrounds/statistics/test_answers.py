@@ -38,6 +38,17 @@ def test_every_option_is_shown_also_one_that_nobody_chose() -> None:
     assert [(each.share, each.interval) for each in of_b.shares] == [(None, None)] * 3
 
 
+def test_an_option_that_is_gone_is_shown_where_it_was_chosen() -> None:
+    data = playground(
+        [session("ada", "a", which="maybe"), session("ben", "b", which="yes")],
+        questions=(WHICH,),
+    )
+    of_a, of_b = choices(data, OPTIONS)
+    assert [each.value for each in of_a.shares] == ["yes", "no", "?", "maybe"]
+    assert [each.value for each in of_b.shares] == ["yes", "no", "?"]
+    assert {each.value for each in share_gaps(data, OPTIONS)} >= {"maybe"}
+
+
 def test_a_rating_has_counts_median_mean_and_an_interval_over_testers() -> None:
     data = playground(
         [

@@ -1,6 +1,7 @@
 """Who was shown what: small playgrounds counted by hand."""
 
 import pytest
+from msgspec.structs import replace
 
 from services.playgrounds.statistics.exposure import (
     attrition,
@@ -140,6 +141,17 @@ def test_a_question_left_out_is_counted_where_it_was_asked() -> None:
     assert (found["why", "a"].unanswered, found["why", "a"].share) == (1, 0.5)
     assert found["good", "a"].share == 0
     assert found["good", "b"].share is None
+
+
+def test_a_question_is_not_missed_by_those_who_were_not_asked_it_so() -> None:
+    reworded = replace(WHY, version=3)
+    gone = replace(GOOD, removed=True)
+    asked = replace(session("ada", "a"), revision=3)
+    data = playground([asked, session("ben", "a")], questions=(gone, reworded))
+    found = [each for each in nonresponse(data) if each.model_key == "a"]
+    assert [(each.question_id, each.n, each.unanswered) for each in found] == [
+        ("why", 1, 1)
+    ]
 
 
 def test_a_playground_is_full_when_every_model_has_its_submissions() -> None:

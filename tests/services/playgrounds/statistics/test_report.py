@@ -6,12 +6,14 @@ from itertools import product
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from services.playgrounds.statistics.records import Session, Status
 from services.playgrounds.statistics.report import report
 from services.playgrounds.statistics.results import Result
 from tests.finite import not_finite
 from tests.services.playgrounds.statistics.given_evaluations import (
+    GOOD,
     OPTIONS,
     models,
     playground,
@@ -83,6 +85,18 @@ def test_a_mismatch_and_unequal_losses_are_told_before_anything_else() -> None:
     assert any("lose their testers" in warning for warning in found.warnings)
 
 
+def test_answers_to_an_earlier_wording_are_told() -> None:
+    reworded = replace(GOOD, version=2)
+    some = [
+        session("ada", "a", good=4),
+        replace(session("ben", "a", good=2), revision=2),
+    ]
+    found = report(playground(some, questions=(reworded,)), OPTIONS)
+    assert found.warnings[-1] == (
+        "1 answers to question good are to an earlier wording of it."
+    )
+
+
 statuses: st.SearchStrategy[Status] = st.sampled_from(
     ["open", "submitted", "submitted", "expired", "withdrawn", "excluded"]
 )
@@ -126,5 +140,5 @@ def sessions(draw: st.DrawFn) -> list[Session]:
 @given(sessions())
 def test_no_playground_is_too_odd_to_report_on(some: list[Session]) -> None:
     data = playground(some, of=models("a", "b", "c"))
-    options = msgspec.structs.replace(OPTIONS, draws=30)
+    options = replace(OPTIONS, draws=30)
     assert list(not_finite(report(data, options))) == []
