@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from aiohttp import web
 
+from infra.calculating import Calculator
 from infra.carrying import carrying
 from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
@@ -41,6 +42,7 @@ from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.http.reading import PoolReader
 from services.http.serving import serving
+from services.http.snapshots import PoolSnapshots
 from services.playgrounds import evaluations, playgrounds
 from services.routing import COMMANDS
 from services.testing import (
@@ -93,6 +95,8 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     blobs=parts.blobs,
                     verifier=verifier(settings, ended),
                     reader=PoolReader(parts.pool),
+                    snapshots=PoolSnapshots(parts.pool),
+                    calculate=Calculator().statistics,
                     commands=COMMANDS,
                     permissions=PERMISSIONS,
                     tables=TABLES,

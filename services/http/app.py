@@ -26,9 +26,11 @@ from services.http.limits import Limits
 from services.http.live import Live
 from services.http.metrics import Metrics
 from services.http.openapi import Permission, describe
+from services.http.playgrounds import Calculate, PlaygroundRoutes
 from services.http.progress import ProgressRoute
 from services.http.reading import Reader
 from services.http.reliability import ReliabilityRoute
+from services.http.snapshots import Snapshots
 from services.http.tables import Folding, Tables
 from services.http.waiting import CaughtUp, Waiting
 from services.identity import Verifier
@@ -46,6 +48,8 @@ def make_app(
     blobs: Blobs,
     verifier: Verifier,
     reader: Reader,
+    snapshots: Snapshots,
+    calculate: Calculate,
     commands: Mapping[str, type[Command]],
     permissions: Mapping[type[Command], Permission],
     tables: Mapping[str, Table],
@@ -95,6 +99,13 @@ def make_app(
         live=live,
         limits=limits,
     )
+    playgrounds = PlaygroundRoutes(
+        snapshots=snapshots,
+        calculate=calculate,
+        waiting=waiting,
+        identify=identify,
+        limits=limits,
+    )
     feed = Feed(log=log, identify=identify, live=live, limits=limits)
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
     described = describe(
@@ -125,6 +136,8 @@ def make_app(
                 "/v1/testing/simulation_unit_test_set_runs/{id}/progress",
                 progress.get,
             ),
+            get("/v1/playgrounds/{id}/statistics", playgrounds.statistics),
+            get("/v1/playgrounds/{id}/exports/{shape}", playgrounds.export),
             get("/v1/{context}/{table}", table_routes.rows),
             get("/v1/{context}/{table}/{id}", table_routes.row),
         ]

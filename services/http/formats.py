@@ -1,7 +1,7 @@
 """Rows as JSON, as lines of JSON, and as CSV that a spreadsheet cannot run."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 from typing import Final
 
@@ -17,7 +17,8 @@ NDJSON: Final = "application/x-ndjson"
 CSV: Final = "text/csv"
 OFFERED: Final = (JSON, NDJSON, CSV)
 
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+# OWASP, "CSV Injection"; a spreadsheet may read full-width forms as the plain ones.
+_FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
 _encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -47,10 +48,14 @@ def as_csv(rows: Sequence[Row], columns: Sequence[Column]) -> bytes:
 
     NULL is empty. Text that a spreadsheet would run as a formula gets a quote before.
     """
+    names = [column.name for column in columns]
+    return csv_lines([names, *([row[name] for name in names] for row in rows)])
+
+
+def csv_lines(rows: Iterable[Sequence[object]]) -> bytes:
+    """Return lines of CSV whose text a spreadsheet does not run."""
     page = StringIO(newline="")
-    writer = csv.writer(page)
-    writer.writerow([column.name for column in columns])
-    writer.writerows([_cell(row[column.name]) for column in columns] for row in rows)
+    csv.writer(page).writerows([_cell(value) for value in row] for row in rows)
     return page.getvalue().encode()
 
 

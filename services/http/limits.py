@@ -21,6 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_seconds: float = 15.0
     drop_seconds: float = 10.0
     feeds_per_actor: int = 10
+    exports: int = 2
     proxies: int = 0
     """How many proxies of ours stand in front and add to X-Forwarded-For."""
 

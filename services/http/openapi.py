@@ -20,6 +20,7 @@ from services.http.examples import example
 from services.http.limits import Limits
 from services.http.openapi_paths import REFERENCE, Schema, paths, reference, row_name
 from services.http.reliability import Reliability
+from services.playgrounds.statistics.results import Statistics
 from services.problems import PROBLEMS, Document
 from services.testing.progress import RunProgress
 
@@ -61,6 +62,7 @@ def describe(
             Document,
             Reliability,
             RunProgress,
+            Statistics,
         ],
         ref_template=REFERENCE,
     )

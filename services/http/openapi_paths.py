@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from projections.projection import Column, Table
 from services import problems
-from services.http import blobs, feed, formats, queries, values
+from services.http import blobs, feed, formats, playgrounds, queries, values
 from services.http.auth_paths import auth_paths
 from services.http.limits import Limits
 from services.http.live import SSE
+from services.playgrounds.statistics.records import Options
 from services.problems import PROBLEMS
 
 
@@ -39,6 +40,8 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         "/v1/testing/simulation_unit_test_set_runs/{id}/progress": {
             "get": _get_progress()
         },
+        "/v1/playgrounds/{id}/statistics": {"get": _get_statistics()},
+        "/v1/playgrounds/{id}/exports/{shape}": {"get": _get_export(limits)},
         **_event_paths(limits),
         **_blob_paths(limits),
         **auth_paths(),
@@ -321,6 +324,99 @@ def _get_progress() -> Schema:
                 },
             },
             "204": {"description": "The run had ended at the given position"},
+            **_answers("malformed", "missing", "not-acceptable", "too-many"),
+        },
+    }
+
+
+def _of_playground() -> list[Schema]:
+    uuid: Schema = {"type": "string", "format": "uuid"}
+    position: Schema = {"type": "integer", "minimum": 0}
+    wait = "Wait until the read tables are at this position"
+    return [
+        _parameter("id", uuid, "The playground", place="path"),
+        _parameter("min_position", position, wait),
+    ]
+
+
+def _at_position() -> Schema:
+    return {
+        playgrounds.POSITION: {
+            "description": "The position of the log that it is of",
+            "schema": {"type": "integer"},
+        }
+    }
+
+
+def _get_statistics() -> Schema:
+    confidence: Schema = {
+        "type": "number",
+        "minimum": playgrounds.LEAST_CONFIDENCE,
+        "maximum": playgrounds.MOST_CONFIDENCE,
+        "default": Options().confidence,
+    }
+    draws: Schema = {
+        "type": "integer",
+        "minimum": playgrounds.LEAST_DRAWS,
+        "maximum": playgrounds.MOST_DRAWS,
+        "default": Options().draws,
+    }
+    seed: Schema = {"type": "integer", "minimum": 0, "default": Options().seed}
+    ties: Schema = {
+        "type": "string",
+        "enum": ["davidson", "rao-kupper"],
+        "default": Options().ties,
+    }
+    return {
+        "tags": ["playgrounds"],
+        "operationId": "get_playground_statistics",
+        "summary": "What a playground's evaluations say",
+        "description": "For its owner and admins. Sample ratio, exposure, attrition, "
+        "options and ratings with intervals, comparisons with corrected p-values, "
+        "preferences, rankings, agreement; each result says its n, its method and its "
+        "position of the log. The same position and options give the same answer.",
+        "parameters": [
+            *_of_playground(),
+            _parameter("confidence", confidence, "Confidence of intervals"),
+            _parameter("draws", draws, "Draws of resampling"),
+            _parameter("seed", seed, "Seed of resampling"),
+            _parameter("ties", ties, "How ties enter rankings"),
+        ],
+        "responses": {
+            "200": {
+                "description": "The statistics",
+                "headers": _at_position(),
+                "content": {JSON: {"schema": reference("Statistics")}},
+            },
+            **_answers("malformed", "missing", "not-acceptable", "too-many"),
+        },
+    }
+
+
+def _get_export(limits: Limits) -> Schema:
+    shape: Schema = {"type": "string", "enum": list(playgrounds.SHAPES)}
+    return {
+        "tags": ["playgrounds"],
+        "operationId": "export_playground",
+        "summary": "A playground's evaluations in a shape for other tools",
+        "description": "For its owner and admins. `long` has a row per answer, `wide` "
+        "one per session, `battles` one per two models that a tester compared, "
+        "`preferences` one per chosen and rejected model, `codebook` one per question. "
+        "It is streamed from one moment; a text that a spreadsheet would run gets a "
+        f"quote before it in CSV. {limits.exports} are answered at a time.",
+        "parameters": [
+            *_of_playground(),
+            _parameter("shape", shape, "The shape", place="path"),
+        ],
+        "responses": {
+            "200": {
+                "description": "The rows",
+                "headers": _at_position(),
+                "content": {
+                    formats.CSV: {"schema": {"type": "string"}},
+                    formats.NDJSON: {"schema": {"type": "string"}},
+                },
+            },
             **_answers("malformed", "missing", "not-acceptable", "too-many"),
         },
     }

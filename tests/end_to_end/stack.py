@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from events.message import Event, Meta, Recorded
 from infra import wiring
+from infra.calculating import Calculator
 from infra.clock import new_id, now
 from infra.commands.verifying import compare
 from infra.furnishing import furnish
@@ -64,6 +65,7 @@ from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.http.reading import PoolReader
 from services.http.serving import serving
+from services.http.snapshots import PoolSnapshots
 from services.identity import Identity
 from services.routing import COMMANDS
 from tests.postgres_ladder import Database
@@ -245,6 +247,8 @@ def _app(
         blobs=api.blobs,
         verifier=verifier(settings, ended),
         reader=PoolReader(api.pool),
+        snapshots=PoolSnapshots(api.pool),
+        calculate=Calculator().statistics,
         commands=COMMANDS,
         permissions=PERMISSIONS,
         tables=TABLES,

@@ -6,7 +6,7 @@ import msgspec
 
 
 Kind = Literal["select", "input_string", "rating", "boolean", "pairwise"]
-Status = Literal["open", "submitted", "expired", "withdrawn", "excluded"]
+Status = Literal["open", "submitted", "expired", "abandoned", "withdrawn", "excluded"]
 Preference = Literal["first", "second", "tie", "both_bad"]
 
 PREFERENCES: Final[tuple[Preference, ...]] = ("first", "second", "tie", "both_bad")

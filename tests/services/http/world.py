@@ -1,7 +1,7 @@
 """A whole HTTP interface over a log in memory, on a port of its own."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
@@ -23,10 +23,13 @@ from services.handling import Handler
 from services.http.app import make_app
 from services.http.limits import Limits
 from services.http.metrics import Metrics
+from services.http.playgrounds import Calculate
 from services.http.reading import Reader, Row
 from services.http.serving import serving
+from services.http.snapshots import Snapshot, Snapshots
 from services.http.waiting import CaughtUp
 from services.identity import Identity
+from services.playgrounds.statistics.records import Evaluations, Options
 from services.routing import COMMANDS, DECIDER_OF
 from services.testing import personas
 
@@ -43,6 +46,13 @@ class NoTables:
         self, _identity: Identity, _sql: str, _args: Sequence[object], /
     ) -> Sequence[Row]:
         raise Unavailable("host db.internal does not answer")
+
+    def snapshot(self, _identity: Identity, /) -> AbstractAsyncContextManager[Snapshot]:
+        raise Unavailable("host db.internal does not answer")
+
+
+async def no_calculation(_data: Evaluations, _options: Options) -> bytes:
+    raise Unavailable("no process can be started")
 
 
 class FailingLog(MemoryEventLog):
@@ -191,6 +201,8 @@ async def never_caught_up(_group: str, _position: int, _seconds: float) -> int:
 async def open_world(
     *,
     reader: Reader | None = None,
+    snapshots: Snapshots | None = None,
+    calculate: Calculate = no_calculation,
     caught_up: CaughtUp = never_caught_up,
     limits: Limits | None = None,
 ) -> AsyncIterator[World]:
@@ -209,6 +221,8 @@ async def open_world(
             clock=now,
         ),
         reader=reader or NoTables(),
+        snapshots=snapshots or NoTables(),
+        calculate=calculate,
         commands=COMMANDS,
         permissions=guard.PERMISSIONS,
         tables=TABLES,
