@@ -56,6 +56,7 @@ from services.accounts.secrets import Secrets
 from services.accounts.sessions import Sessions
 from services.handling import Handler
 from services.http.reading import PoolReader
+from services.http.snapshots import PoolSnapshots
 from services.routing import DECIDER_OF
 
 
@@ -236,6 +237,16 @@ async def reading(urls: Urls) -> AsyncIterator[PoolReader]:
     )
     async with pool:
         yield PoolReader(pool)
+
+
+@asynccontextmanager
+async def snapshotting(urls: Urls) -> AsyncIterator[PoolSnapshots]:
+    """Open what reads several tables of one moment, under the row policies."""
+    pool = await open_pool(
+        urls.app, min_size=1, max_size=2, application_name="rehearsal reading"
+    )
+    async with pool:
+        yield PoolSnapshots(pool)
 
 
 def issuer(settings: Settings) -> Issuer | None:

@@ -1,4 +1,4 @@
-"""Commands about playgrounds: list, show, verify."""
+"""Commands about playgrounds: list, show, verify; evaluations have their own module."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -26,6 +26,17 @@ from infra.wiring import caught_up, core, database, projecting, reading
 
 playgrounds: Final = App(
     name="playgrounds", help="Look at playgrounds, and prove their places."
+)
+
+playgrounds.command(
+    "infra.commands.evaluations:statistics",
+    name="statistics",
+    help="Show what a playground's evaluations say.",
+)
+playgrounds.command(
+    "infra.commands.evaluations:export",
+    name="export",
+    help="Write a playground's evaluations as rows for other tools.",
 )
 
 LIST: Final = """
