@@ -83,7 +83,7 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True)
 class Agents:
-    """`agents`, in order of their numbers."""
+    """`agents`, in order of their numbers, each once."""
 
     agent_id: Ints
     birth_time: Ints
@@ -96,10 +96,13 @@ class Agents:
 
     def rows_of(self, agent_id: Ints) -> Ints:
         """Return the row of each agent, -1 where there is none."""
-        if not len(self.agent_id):
+        n = len(self.agent_id)
+        if not n:
             return np.full(len(agent_id), NONE, dtype=np.int64)
+        if self.agent_id[0] == 0 and self.agent_id[-1] == n - 1:
+            return np.where((agent_id >= 0) & (agent_id < n), agent_id, NONE)
         place = np.searchsorted(self.agent_id, agent_id)
-        place = np.minimum(place, len(self.agent_id) - 1)
+        place = np.minimum(place, n - 1)
         found = self.agent_id[place] == agent_id
         return np.where(found, place, NONE).astype(np.int64)
 
