@@ -1,7 +1,8 @@
 """The identifiers of all contexts: UUIDs that the checker keeps apart."""
 
-from typing import NewType
-from uuid import UUID
+from hashlib import sha1
+from typing import Final, NewType
+from uuid import UUID, SafeUUID
 
 
 CommandId = NewType("CommandId", UUID)
@@ -23,3 +24,30 @@ TrialId = NewType("TrialId", UUID)
 PlaygroundId = NewType("PlaygroundId", UUID)
 QuestionId = NewType("QuestionId", UUID)
 EvaluationId = NewType("EvaluationId", UUID)
+
+_VERSION_5: Final = (0x5 << 76, ~(0xF << 76))
+_VARIANT: Final = (0b10 << 62, ~(0b11 << 62))
+_UNKNOWN: Final = SafeUUID.unknown  # looking it up costs as much as the rest
+_set_int: Final = vars(UUID)["int"].__set__
+_set_safe: Final = vars(UUID)["is_safe"].__set__
+
+
+def uuid_of(value: int) -> UUID:
+    """Return the UUID of a number from 0 to 2^128 - 1, which is not checked."""
+    made = object.__new__(UUID)
+    _set_int(made, value)
+    _set_safe(made, _UNKNOWN)
+    return made
+
+
+def named(namespace: UUID, name: str) -> UUID:
+    """Return the UUID that a name always has in a namespace, as `uuid.uuid5` does.
+
+    It takes a third of the time, and there is one in nearly every command.
+    """
+    hashed = sha1(
+        namespace.int.to_bytes(16, "big") + name.encode(), usedforsecurity=False
+    ).digest()
+    value = int.from_bytes(hashed[:16], "big")
+    value = value & _VERSION_5[1] | _VERSION_5[0]
+    return uuid_of(value & _VARIANT[1] | _VARIANT[0])

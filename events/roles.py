@@ -6,6 +6,7 @@ installation, and makes nobody an administrator of an organisation.
 """
 
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Final, Literal, get_args
 
 from events.errors import Forbidden
@@ -24,9 +25,15 @@ def holds(held: AbstractSet[str], role: str, area: str) -> bool:
     return role in held or f"{area}:{role}" in held
 
 
-def demand(held: AbstractSet[str], wanted: AbstractSet[str], area: str) -> None:
+def demand(held: frozenset[str], wanted: frozenset[str], area: str) -> None:
     """Raise `Forbidden` unless one of the wanted roles is held."""
-    if not any(holds(held, role, area) for role in wanted):
+    if held.isdisjoint(names(wanted, area)):
         needed = " or ".join(sorted(wanted))
         message = f"This needs the role {needed}, in {area} or everywhere."
         raise Forbidden(message)
+
+
+@lru_cache(maxsize=256)
+def names(wanted: frozenset[str], area: str) -> frozenset[str]:
+    """Return every name under which one of some roles is held in an area."""
+    return wanted | {f"{area}:{role}" for role in wanted}

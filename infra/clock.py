@@ -3,16 +3,22 @@
 import os
 import threading
 import time
+from array import array
 from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID, SafeUUID, uuid5
+from uuid import UUID
+
+from events.ids import named, uuid_of
 
 
-TAIL_BITS: Final = 74
+LOW_BITS: Final = 62
+TAIL_BITS: Final = 74  # the low bits, and the 12 between version and variant
 STEP_BITS: Final = 32
 RANDOM_BYTES: Final = 10
-IDS_AT_ONCE: Final = 256
-UNKNOWN: Final = SafeUUID.unknown  # looking it up costs as much as the rest
+STEPS_AT_ONCE: Final = 256
+
+_LOW: Final = (1 << LOW_BITS) - 1
+_TAIL: Final = (1 << TAIL_BITS) - 1
 
 
 def now() -> datetime:
@@ -22,52 +28,61 @@ def now() -> datetime:
 
 def derived_id(namespace: UUID, name: str) -> UUID:
     """Return the identifier that a name always has in a namespace (UUIDv5)."""
-    return uuid5(namespace, name)
+    return named(namespace, name)
 
 
 class MonotonicIds:
     """Makes UUIDv7, each greater than all before it, also when the clock goes back.
 
     RFC 9562, 6.2, method 2: within a millisecond the 74 random bits grow by a random
-    step, so that ids stay hard to guess. Randomness is asked of the system for many
-    ids at once; a process that forks off must `forget` what was asked for.
+    step, so that ids stay hard to guess. Steps are asked of the system many at once; a
+    process that forks off must `forget` what was asked for.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last = 0
-        self._random = b""
-        self._used = 0
+        self._millisecond = 0
+        self._high = 0  # all but the low bits, in place
+        self._low = 0
+        self._steps: list[int] = []
 
     def __call__(self) -> UUID:
         """Return a new identifier."""
         with self._lock:
-            used = self._used
-            if used == len(self._random):
-                self._random, used = os.urandom(IDS_AT_ONCE * RANDOM_BYTES), 0
-            self._used = used + RANDOM_BYTES
-            random = int.from_bytes(self._random[used : self._used])
-            fresh = (time.time_ns() // 1_000_000 << TAIL_BITS) | (random >> 7)
-            if fresh >> TAIL_BITS <= self._last >> TAIL_BITS:
-                # A carry out of the tail borrows from the next millisecond.
-                fresh = self._last + 1 + (random & ((1 << STEP_BITS) - 1))
-            self._last = fresh
-        high, low = fresh >> 62, fresh & ((1 << 62) - 1)
-        milliseconds, middle = high >> 12, high & 0xFFF
-        return _uuid(milliseconds << 80 | 0x7 << 76 | middle << 64 | 0b10 << 62 | low)
+            if time.time_ns() // 1_000_000 > self._millisecond:
+                self._start(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
+            else:
+                if not self._steps:
+                    self._steps = random_steps()
+                self._low += 1 + self._steps.pop()
+                if self._low > _LOW:
+                    self._carry()
+            return uuid_of(self._high | self._low)
 
     def forget(self) -> None:
         """Throw away randomness that another process may use as well."""
         self._lock = threading.Lock()
-        self._random, self._used = b"", 0
+        self._millisecond, self._steps = 0, []
+
+    def _start(self, millisecond: int, random: bytes) -> None:
+        """Begin a millisecond, at a random place of its first half."""
+        self._place(millisecond, int.from_bytes(random, "big") & (_TAIL >> 1))
+
+    def _carry(self) -> None:
+        """Go on above the low bits, in the next millisecond where there is no room."""
+        tail = (((self._high >> 64) & 0xFFF) << LOW_BITS) + self._low
+        self._place(self._millisecond + (tail >> TAIL_BITS), tail & _TAIL)
+
+    def _place(self, millisecond: int, tail: int) -> None:
+        middle, low = tail >> LOW_BITS, tail & _LOW
+        self._millisecond = millisecond
+        self._high = millisecond << 80 | 0x7 << 76 | middle << 64 | 0b10 << LOW_BITS
+        self._low = low
 
 
-def _uuid(value: int) -> UUID:
-    """Return the UUID of a number that is in range: no argument is left to check."""
-    made = object.__new__(UUID)
-    object.__setattr__(made, "int", value)
-    object.__setattr__(made, "is_safe", UNKNOWN)
-    return made
+def random_steps() -> list[int]:
+    """Return random numbers of 32 bits."""
+    return array("I", os.urandom(STEPS_AT_ONCE * STEP_BITS // 8)).tolist()
 
 
 new_id: Final = MonotonicIds()

@@ -4,6 +4,7 @@ A command takes a role in its own area, which is the context of its tag.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, Literal, cast, get_args
 
 import msgspec
@@ -80,6 +81,7 @@ PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
 }
 
 
+@cache
 def area_of(kind: type[Command]) -> Area:
     """Return the area in which a command takes a role: `testing` of `testing.X`."""
     return cast("Area", str(kind.__struct_config__.tag).partition(".")[0])

@@ -55,10 +55,18 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Decision:
     """What a command does to its streams, the one that it is for first."""
 
-    def __init__(self) -> None:
-        self.states: dict[str, Loaded] = {}
-        self.before: dict[str, int] = {}
-        self.events: dict[str, list[Event]] = {}
+    __slots__ = ("before", "events", "remembered", "states")
+
+    def __init__(
+        self,
+        *,
+        states: dict[str, Loaded],
+        before: dict[str, int],
+        events: dict[str, Sequence[Event]],
+    ) -> None:
+        self.states = states
+        self.before = before
+        self.events = events
         self.remembered = False
 
     def writes(self) -> tuple[Write, ...]:
@@ -98,13 +106,18 @@ class Handler:
         """Return the command's outcome, or raise the failure that stopped it."""
         self._guard(command, meta)
         body_hash = sha256(_encode(command)).digest()
-        first = self._deciders[type(command)].stream(command)
+        decider = self._deciders[type(command)]
+        first = decider.stream(command)
         give_up_at = monotonic() + self._deadline
         contended = {first}
+        taken = self._locks.at_once(first)
         while True:
-            taken = await self._locks.acquire(contended)
+            if taken is None:
+                taken = await self._locks.acquire(contended)
             try:
-                decision = await self._decide_surely(command, meta, first)
+                decision = self._decide_alone(
+                    command, meta, first, decider
+                ) or await self._decide_surely(command, meta, first)
                 verdict = await self._log.append(
                     Append(meta=meta, body_hash=body_hash, writes=decision.writes())
                 )
@@ -122,6 +135,7 @@ class Handler:
             if stuck or monotonic() > give_up_at:
                 return answer(meta, first, verdict)
             contended |= decision.events.keys()
+            taken = None
 
     async def handle_bulk(self, requests: Sequence[Request]) -> list[Outcome | Failure]:
         """Handle commands in order, each seeing the ones before; a verdict for each.
@@ -167,17 +181,43 @@ class Handler:
         events = [recorded.event for recorded in stream.events]
         return stream.events[-1].version, fold(decider, decider.initial, events)
 
+    def _decide_alone(
+        self, command: Command, meta: Meta, first: str, decider: AnyDecider
+    ) -> Decision | None:
+        """Decide where that takes nothing but one remembered stream, and succeeds."""
+        loaded = self._cache.get(first)
+        if loaded is None or loaded.org_id != meta.org_id:
+            return None
+        if meta.expected_version not in {None, loaded.version}:
+            return None
+        try:
+            events = decider.decide(command, loaded.state, meta)
+            if events and decider.also(command, loaded.state, meta):
+                return None
+        except Failure:
+            return None
+        after = Loaded(
+            version=loaded.version + len(events),
+            state=fold(decider, loaded.state, events),
+            org_id=loaded.org_id,
+        )
+        return Decision(
+            states={first: after},
+            before={first: loaded.version},
+            events={first: events},
+        )
+
     async def _decide_surely(
         self, command: Command, meta: Meta, first: str
     ) -> Decision:
         """Decide, and before a refusal that rests on memory decide on fresh state."""
-        decision = Decision()
+        decision = Decision(states={}, before={}, events={})
         try:
             await self._decide(decision, command, meta, first, self._cache.get)
         except Failure:
             if not decision.remembered:
                 raise
-            decision = Decision()
+            decision = Decision(states={}, before={}, events={})
             await self._decide(decision, command, meta, first, _nothing)
         return decision
 
@@ -211,7 +251,7 @@ class Handler:
                 state=fold(decider, loaded.state, events),
                 org_id=meta.org_id if events else loaded.org_id,
             )
-            decision.events[stream_id] += events
+            decision.events[stream_id] = [*decision.events[stream_id], *events]
             if events:
                 asked += decider.also(request, loaded.state, meta)
 
@@ -319,7 +359,7 @@ class Handler:
                 self._guard(command, meta)
                 if earlier != place:
                     continue
-                decision = Decision()
+                decision = Decision(states={}, before={}, events={})
                 first = self._deciders[type(command)].stream(command)
                 await self._decide(decision, command, meta, first, overlay.get)
             except Failure as failure:

@@ -16,6 +16,13 @@ class StreamLocks:
     def __init__(self) -> None:
         self._turns: dict[str, deque[asyncio.Future[None]] | None] = {}
 
+    def at_once(self, stream_id: str) -> list[str] | None:
+        """Take a stream's lock if it is free, and return it, to be released."""
+        if stream_id in self._turns:
+            return None
+        self._turns[stream_id] = None
+        return [stream_id]
+
     async def acquire(self, streams: Iterable[str]) -> list[str]:
         """Take the locks of streams and return them in order, to be released."""
         taken: list[str] = []

@@ -16,7 +16,7 @@ blobs     large bodies by sha256.
 
 Append
 
-A function of the owner's, `es.append_v1`, takes a batch of commands as parallel arrays;
+A function of the owner's, `es.append_v2`, takes a batch of commands as parallel arrays;
 nobody has a right to write the tables themselves. In one transaction it takes an
 advisory lock, reads the head, and judges every command with snapshots that are younger
 than the lock: known command ids, then each write's stream in order (owner, closed,
@@ -25,7 +25,7 @@ answered and leave no trace. Since positions are given out under a lock that is 
 after the commit has become visible, whoever sees a position sees every position below:
 `position > $1 ORDER BY position` loses nothing and a hole is corruption.
 
-`es.append_bulk_v1` is the same for imports, where a stream may be written by many
+`es.append_bulk_v2` is the same for imports, where a stream may be written by many
 commands of one call: expectations count the commands before, and all is stored or
 nothing. A long import is several such calls in one transaction. Single calls are
 batched in the process (`infra.postgres.flusher`), and readers are woken after the
@@ -52,7 +52,13 @@ from events.errors import Malformed, Refused, TooLarge, Unavailable
 from events.log import Append, Head, Status, Stream, Verdict
 from events.message import Event, Recorded
 from infra.clock import new_id
-from infra.postgres.columns import ARGUMENTS, Fact, Ready, arguments, verdict
+from infra.postgres.columns import (
+    ARGUMENTS,
+    HASH_BYTES,
+    Ready,
+    arguments,
+    verdict,
+)
 from infra.postgres.doorbell import CHANNEL, Doorbell
 from infra.postgres.failures import AWAY, REFUSED_VALUE, reaching_database
 from infra.postgres.flusher import (
@@ -62,7 +68,7 @@ from infra.postgres.flusher import (
     Connect,
     Flusher,
 )
-from infra.postgres.hashing import GENESIS, slice_of
+from infra.postgres.hashing import GENESIS, microseconds, slice_of
 from infra.postgres.partitions import keep_partitions, make_partitions
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.pruning import keep_pruned
@@ -124,13 +130,16 @@ SELECT asked.place, known.body_hash, known.last_position, known.version, known.e
     ON known.org_id = $1
    AND known.command_id = asked.command_id
 """
-APPEND_BULK: Final = f"SELECT * FROM es.append_bulk_v1({ARGUMENTS})"  # noqa: S608
+APPEND_BULK: Final = f"SELECT * FROM es.append_bulk_v2({ARGUMENTS})"  # noqa: S608
 NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 KEY: Final = 16
 
 _encode: Final = msgspec.json.Encoder().encode
 _headers: Final = msgspec.json.Decoder(dict[str, str])
+
+
+Sealed = tuple[UUID, Event, UUID | None]
 
 
 class HoleError(Exception):
@@ -170,7 +179,10 @@ class PostgresEventLog:
 
         Raises `Malformed` for text or values that cannot be stored.
         """
-        return await self._flusher.append(await self._ready(entry))
+        ready = self._plain(entry)
+        if ready is None:
+            ready = await self._ready(entry)
+        return await self._flusher.append(ready)
 
     async def append_bulk(self, entries: Sequence[Append]) -> Sequence[Verdict]:
         """Append many commands' events in order and in one transaction.
@@ -274,12 +286,8 @@ class PostgresEventLog:
 
     async def _ready(self, entry: Append) -> Ready:
         """Return a command sealed and encoded."""
-        if len(entry.writes) > 1:
-            streams = {write.stream_id for write in entry.writes}
-            if len(streams) < len(entry.writes):
-                raise ValueError("A command writes to each stream at most once.")
         try:
-            return await self._encoded(entry)
+            return self._plain(entry) or await self._sealed(entry)
         except Refused:
             # It may be a repetition from before the subject was erased: then its id
             # alone gets it the recorded answer.
@@ -290,36 +298,36 @@ class PostgresEventLog:
             if known is None:
                 raise
             repetition = replace(entry, writes=())
-            return await self._encoded(repetition)
+            return await self._sealed(repetition)
 
-    async def _encoded(self, entry: Append) -> Ready:
-        facts: list[list[Fact]] = []
-        size = 0
-        headers = entry.meta.headers
-        try:
+    def _plain(self, entry: Append) -> Ready | None:
+        """Return a command encoded, None where it holds text to be sealed."""
+        if self._vault is not None:
             for write in entry.writes:
-                own: list[Fact] = []
-                for event in write.events:
-                    fact = await self._fact(entry.meta.org_id, event)
-                    size += len(fact[1])
-                    own.append(fact)
-                facts.append(own)
-            return Ready(
-                entry=entry,
-                slices=[slice_of(write.stream_id) for write in entry.writes],
-                facts=facts,
-                headers=_encode(headers).decode() if headers else None,
-                size=size,
-            )
-        except UnicodeEncodeError as error:
-            message = f"A text of the command is not Unicode: {error.reason}."
-            raise Malformed(message) from error
+                if any(map(is_personal, write.events)):
+                    return None
+        return encoded(
+            entry,
+            [
+                [(self._ids(), event, None) for event in write.events]
+                for write in entry.writes
+            ],
+        )
 
-    async def _fact(self, org_id: str, event: Event) -> Fact:
+    async def _sealed(self, entry: Append) -> Ready:
+        return encoded(
+            entry,
+            [
+                [await self._fact(entry.meta.org_id, event) for event in write.events]
+                for write in entry.writes
+            ],
+        )
+
+    async def _fact(self, org_id: str, event: Event) -> Sealed:
         event_id, key_id = self._ids(), None
         if self._vault is not None and is_personal(event):
             ((event, key_id),) = await self._vault.seal(org_id, [(event_id, event)])
-        return event_id, catalogue.encode(event).decode(), key_id
+        return event_id, event, key_id
 
     async def _all_ready(
         self, entries: Sequence[Append], size: int = 0
@@ -403,6 +411,37 @@ class PostgresEventLog:
                 for at, event in zip(locked, opened, strict=True):
                     found[at] = replace(found[at], event=event)
         return found
+
+
+def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
+    """Return a command with its events as they are stored.
+
+    Raises `Malformed` for text that is not Unicode.
+    """
+    writes, meta = entry.writes, entry.meta
+    if len(writes) > 1 and len({write.stream_id for write in writes}) < len(writes):
+        raise ValueError("A command writes to each stream at most once.")
+    if len(entry.body_hash) != HASH_BYTES:
+        raise ValueError("A body's hash has 32 bytes.")
+    try:
+        facts = [
+            [
+                (event_id, catalogue.encode(event).decode(), key_id)
+                for event_id, event, key_id in own
+            ]
+            for own in sealed
+        ]
+        return Ready(
+            entry=entry,
+            occurred_at=microseconds(meta.occurred_at),
+            slices=[slice_of(write.stream_id) for write in writes],
+            facts=facts,
+            headers=_encode(meta.headers).decode() if meta.headers else None,
+            size=sum([len(fact[1]) for own in facts for fact in own]),
+        )
+    except UnicodeEncodeError as error:
+        message = f"A text of the command is not Unicode: {error.reason}."
+        raise Malformed(message) from error
 
 
 def portions(entries: Sequence[Append]) -> list[Sequence[Append]]:

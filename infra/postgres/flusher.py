@@ -21,12 +21,12 @@ import asyncpg
 
 from events.errors import Malformed, Unavailable
 from events.log import Status, Verdict
-from infra.postgres.columns import ARGUMENTS, Ready, arguments, verdict
+from infra.postgres.columns import ARGUMENTS, Ready, arguments, verdicts
 from infra.postgres.failures import AWAY, REFUSED_VALUE
 from infra.postgres.partitions import has_no_partition, make_partitions
 
 
-APPEND: Final = f"SELECT * FROM es.append_v1({ARGUMENTS})"  # noqa: S608 - all bound
+APPEND: Final = f"SELECT * FROM es.append_v2({ARGUMENTS})"  # noqa: S608 - all bound
 PATIENCE: Final = 5.0
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
@@ -41,14 +41,13 @@ Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 class Batch:
     """Commands that are stored together, and who waits for their verdicts."""
 
-    __slots__ = ("commands", "deadline", "keys", "number", "size", "waiting")
+    __slots__ = ("commands", "deadline", "keys", "size", "waiting")
 
-    def __init__(self, number: int, deadline: float) -> None:
-        self.number = number
+    def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.commands: list[Ready] = []
         self.waiting: list[asyncio.Future[Verdict]] = []
-        self.keys: list[object] = []
+        self.keys: set[str | int] = set()
         self.size = 0
 
     def has_room(self, room: int, size: int) -> bool:
@@ -60,7 +59,7 @@ class Batch:
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return two batches with the commands of this one."""
         middle = len(self.commands) // 2
-        first, second = (Batch(self.number, self.deadline) for _ in range(2))
+        first, second = (Batch(self.deadline) for _ in range(2))
         first.commands = self.commands[:middle]
         first.waiting = self.waiting[:middle]
         second.commands = self.commands[middle:]
@@ -69,13 +68,14 @@ class Batch:
 
     def answer(self, rows: Rows) -> int:
         """Give everybody their verdict; return the last position, 0 for no events."""
-        waiting, last = self.waiting, 0
-        for place, status, position, version, events, *others in rows:
-            future = waiting[place - 1]
-            if events and status == Status.OK:
-                last = max(last, position)
+        last = 0
+        for future, verdict in zip(
+            self.waiting, verdicts(self.commands, rows), strict=True
+        ):
+            if verdict.events and verdict.status is Status.OK:
+                last = max(last, verdict.position)
             if not future.done():
-                future.set_result(verdict(status, position, version, events, *others))
+                future.set_result(verdict)
         return last
 
     def fail(self, error: BaseException) -> None:
@@ -96,8 +96,6 @@ class Flusher:
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._batches: deque[Batch] = deque()
-        self._number = 0
-        self._last_use: dict[object, int] = {}
         self._outstanding = 0
         self._idle: asyncio.Future[None] | None = None
         self._closed = False
@@ -105,15 +103,15 @@ class Flusher:
         self._statement: Any = None
         self._task = self._loop.create_task(self._run(), name="event log flusher")
 
-    async def append(self, ready: Ready) -> Verdict:
-        """Return the verdict on a command once it is stored."""
+    def append(self, ready: Ready) -> asyncio.Future[Verdict]:
+        """Return what will be the verdict on a command once it is stored."""
         if self._closed:
             raise Unavailable("The log is closed.")
         future: asyncio.Future[Verdict] = self._loop.create_future()
         self._enqueue(ready, future)
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
-        return await future
+        return future
 
     async def close(self) -> None:
         """Store what waits, within the patience, and let the connection go."""
@@ -129,48 +127,28 @@ class Flusher:
         self._disconnect()
 
     def _enqueue(self, ready: Ready, future: asyncio.Future[Verdict]) -> None:
-        entry = ready.entry
-        keys: list[object] = [write.stream_id for write in entry.writes]
-        keys.append((entry.meta.org_id, entry.meta.command_id.int))
+        entry, batches = ready.entry, self._batches
+        keys: list[str | int] = [write.stream_id for write in entry.writes]
+        keys.append(entry.meta.command_id.int)
         self._outstanding += 1
         room = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
-        at = self._place_after(keys)
-        while at < len(self._batches) and not self._batches[at].has_room(
-            room, ready.size
-        ):
+        at = len(batches)
+        while at and batches[at - 1].keys.isdisjoint(keys):
+            at -= 1
+        while at < len(batches) and not batches[at].has_room(room, ready.size):
             at += 1
-        if at == len(self._batches):
-            deadline = self._loop.time() + self._patience
-            self._batches.append(Batch(self._number + at, deadline))
-        batch = self._batches[at]
+        if at == len(batches):
+            batches.append(Batch(self._loop.time() + self._patience))
+        batch = batches[at]
         batch.commands.append(ready)
         batch.waiting.append(future)
-        batch.keys += keys
+        batch.keys.update(keys)
         batch.size += ready.size
-        for key in keys:
-            self._last_use[key] = batch.number
-
-    def _place_after(self, keys: Sequence[object]) -> int:
-        """Return the place among the batches after every use of the keys."""
-        at = 0
-        for key in keys:
-            used = self._last_use.get(key)
-            if used is not None and used >= self._number + at:
-                at = used - self._number + 1
-        return at
-
-    def _take(self) -> Batch:
-        batch = self._batches.popleft()
-        self._number += 1
-        for key in batch.keys:
-            if self._last_use.get(key) == batch.number:
-                del self._last_use[key]
-        return batch
 
     async def _run(self) -> None:
         while True:
             if self._batches:
-                batch = self._take()
+                batch = self._batches.popleft()
                 try:
                     await self._store(batch)
                 except asyncio.CancelledError:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from typing import Annotated, Final, TypeVar
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
 from events.errors import Missing, Refused
+from events.ids import named
 from events.message import Command, Event
 from events.testing.common import Tags
 
@@ -72,7 +73,7 @@ def tags_of(given: GivenTags) -> Tags:
 
 def version_id(key: UUID, version: int) -> UUID:
     """Return the id of a numbered version, the same wherever it is asked for."""
-    return uuid5(key, f"version-{version}")
+    return named(key, f"version-{version}")
 
 
 def as_fact(value: msgspec.Struct, kind: type[F]) -> F:

@@ -17,16 +17,13 @@ import asyncpg
 import msgspec
 from msgspec.structs import replace
 
-from events import catalogue
 from events.errors import Unavailable
 from events.log import Append, Status, Verdict
 from infra.clock import new_id
-from infra.postgres.columns import Ready, arguments
-from infra.postgres.columns import verdict as verdict_of
-from infra.postgres.event_log import PostgresEventLog, open_event_log
+from infra.postgres.columns import Ready, arguments, verdicts
+from infra.postgres.event_log import PostgresEventLog, encoded, open_event_log
 from infra.postgres.failures import AWAY
 from infra.postgres.flusher import APPEND
-from infra.postgres.hashing import slice_of
 from tests.chaos.children import complain_only, orders, say
 from tests.chaos.commands import Kind, Workload
 from tests.chaos.journal import Acknowledged, Journal, Refused, Undone
@@ -166,12 +163,13 @@ class Writer:
         """Append in a transaction that began to write before, and sleeps after."""
         random = self._work.random
         undo = random.random() < ROLLS_BACK
+        commands = [_ready(asked)]
         self.journal.ask(asked)
         async with self._direct:
             try:
                 connection = await self._connect(dsn)
                 await connection.execute("BEGIN; SELECT pg_current_xact_id()")
-                rows = await connection.fetch(APPEND, *arguments([_ready(asked)]))
+                rows = await connection.fetch(APPEND, *arguments(commands))
                 await connection.fetchval(
                     "SELECT pg_sleep($1)", random.random() * LONGEST_SLEEP
                 )
@@ -189,7 +187,8 @@ class Writer:
         elif rows is None:
             await self._settle(asked, counts=True)
         else:
-            self._note(asked, verdict_of(*rows[0][1:]), counts=True)
+            (verdict,) = verdicts(commands, rows)
+            self._note(asked, verdict, counts=True)
 
     async def _connect(self, dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():
@@ -241,12 +240,10 @@ class Writer:
 
 
 def _ready(asked: Append) -> Ready:
-    facts: list[list[Any]] = [
-        [(new_id(), catalogue.encode(event).decode(), None) for event in write.events]
-        for write in asked.writes
-    ]
-    slices = [slice_of(write.stream_id) for write in asked.writes]
-    return Ready(entry=asked, slices=slices, facts=facts, headers=None, size=0)
+    return encoded(
+        asked,
+        [[(new_id(), event, None) for event in write.events] for write in asked.writes],
+    )
 
 
 async def _tell(writers: Sequence[Writer]) -> None:

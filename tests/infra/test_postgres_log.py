@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import asyncpg
 import pytest
 
-from events import catalogue
 from events.conversation import MessageAdded
 from events.errors import Malformed, Missing, Refused, Unavailable
 from events.ids import SubjectId
@@ -19,9 +18,19 @@ from infra.memory.vault import MemoryVault
 from infra.postgres import event_log
 from infra.postgres.blobs import DamagedBlobError, PostgresBlobs
 from infra.postgres.columns import Ready, arguments
-from infra.postgres.event_log import HoleError, PostgresEventLog, open_event_log
+from infra.postgres.event_log import (
+    HoleError,
+    PostgresEventLog,
+    encoded,
+    open_event_log,
+)
 from infra.postgres.flusher import APPEND, Flusher
-from infra.postgres.hashing import GENESIS, chain, event_hash, slice_of
+from infra.postgres.hashing import (
+    GENESIS,
+    chain,
+    event_hash,
+    slice_of,
+)
 from infra.postgres.partitions import has_no_partition
 from infra.postgres.pool import Pool, open_pool
 from tests.builders import (
@@ -116,12 +125,10 @@ async def value(connection: Connection, query: str) -> Any:  # noqa: ANN401 - as
 
 
 def ready(command: Append) -> Ready:
-    facts = [
-        [(new_id(), catalogue.encode(event).decode(), None) for event in one.events]
-        for one in command.writes
-    ]
-    slices = [slice_of(one.stream_id) for one in command.writes]
-    return Ready(entry=command, slices=slices, facts=facts, headers=None, size=0)
+    return encoded(
+        command,
+        [[(new_id(), event, None) for event in one.events] for one in command.writes],
+    )
 
 
 # What was recorded is never changed
