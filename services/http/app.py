@@ -20,8 +20,9 @@ from services.http.auth import Auth
 from services.http.blobs import BlobRoutes
 from services.http.commands import Commands
 from services.http.docs import Docs
-from services.http.edge import edge
+from services.http.edge import Edge
 from services.http.feed import Feed
+from services.http.lanes import LANE
 from services.http.limits import Limits
 from services.http.live import Live
 from services.http.metrics import Metrics
@@ -69,12 +70,14 @@ def make_app(
     `accounts` tokens come from elsewhere, and nobody signs in here.
     """
     identify = partial(asking.identify, verifier=verifier)
+    edge = Edge(metrics=metrics, ids=ids)
     command_routes = Commands(
         handler=handler,
         decode=command_decoder(commands.values(), limit=limits.command_bytes),
         identify=identify,
         clock=clock,
         metrics=metrics,
+        edge=edge,
         limits=limits,
     )
     waiting = Waiting(log=log, caught_up=caught_up, seconds=limits.wait_seconds)
@@ -113,7 +116,7 @@ def make_app(
     )
     docs = Docs(described, describe_messages(described, commands))
     app = web.Application(
-        middlewares=[edge(metrics=metrics, ids=ids)],
+        middlewares=[edge.middleware()],
         client_max_size=limits.body_bytes,
     )
     get = partial(web.get, allow_head=False)
@@ -142,6 +145,7 @@ def make_app(
             get("/v1/{context}/{table}/{id}", table_routes.row),
         ]
     )
+    app[LANE] = command_routes
     app.on_shutdown.append(live.close)
     if accounts is not None:
         auth = Auth(accounts=accounts, identify=identify, limits=limits)

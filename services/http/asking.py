@@ -6,8 +6,10 @@ UTF-8, and numbers of any length.
 
 import re
 from collections.abc import Callable
+from typing import Protocol
 
 from aiohttp import web
+from multidict import MultiMapping
 
 from events.errors import Forbidden, Malformed, TooLarge, Unauthenticated
 from services.http.limits import Limits
@@ -17,9 +19,11 @@ from services.problems import NotAcceptable, UnsupportedMedia
 
 
 __all__ = [
+    "Head",
     "Identify",
     "address",
     "body",
+    "check_length",
     "chosen",
     "demand",
     "identifier",
@@ -32,10 +36,25 @@ __all__ = [
     "trace",
 ]
 
-Identify = Callable[[web.Request], Identity]
+
+class Head(Protocol):
+    """What a request says before its body, and the address that it came from."""
+
+    @property
+    def headers(self) -> MultiMapping[str]:
+        """Return the headers, under names of any case."""
+        ...
+
+    @property
+    def remote(self) -> str | None:
+        """Return the address at the other end of the connection."""
+        ...
 
 
-def identify(request: web.Request, verifier: Verifier) -> Identity:
+Identify = Callable[[Head], Identity]
+
+
+def identify(request: Head, verifier: Verifier) -> Identity:
     """Return who asks, or raise `Unauthenticated`."""
     header = request.headers.get("Authorization")
     if header is None:
@@ -54,10 +73,12 @@ def demand(identity: Identity, roles: frozenset[str], scope: str) -> None:
         raise Forbidden(message)
 
 
-def address(request: web.Request, limits: Limits) -> str | None:
+def address(request: Head, limits: Limits) -> str | None:
     """Return the caller's network address, as our outermost proxy saw it."""
+    if not limits.proxies:
+        return request.remote
     forwarded = request.headers.getall("X-Forwarded-For", ())
-    if forwarded and limits.proxies:
+    if forwarded:
         hops = ",".join(forwarded).split(",")
         if len(hops) >= limits.proxies:
             hop = hops[-limits.proxies].strip()
@@ -71,14 +92,18 @@ async def body(request: web.Request, *, limit: int) -> bytes:
         message = "A Content-Encoding is not taken."
         raise UnsupportedMedia(message, path="headers.Content-Encoding")
     length = request.content_length
-    if length is not None and length > limit:
+    if length is not None:
+        check_length(length, limit)
+    content = await request.read()
+    check_length(len(content), limit)
+    return content
+
+
+def check_length(length: int, limit: int) -> None:
+    """Raise `TooLarge` for a body that is past a limit."""
+    if length > limit:
         message = f"The body has {length} bytes; the limit is {limit}."
         raise TooLarge(message)
-    content = await request.read()
-    if len(content) > limit:
-        message = f"The body has {len(content)} bytes; the limit is {limit}."
-        raise TooLarge(message)
-    return content
 
 
 def single(request: web.Request, known: frozenset[str]) -> dict[str, str]:

@@ -7,12 +7,15 @@ in an envelope for each.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from time import perf_counter
 from typing import Final
 from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+from multidict import CIMultiDictProxy
 from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Malformed
@@ -28,8 +31,9 @@ from services.commanding import (
 )
 from services.decoding import split_json
 from services.handling import Outcome
-from services.http import asking
-from services.http.asking import Identify
+from services.http import asking, lanes
+from services.http.asking import Head, Identify
+from services.http.edge import Edge
 from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.identity import Identity
@@ -45,6 +49,13 @@ NDJSON: Final = "application/x-ndjson"
 _encoder: Final = msgspec.json.Encoder()
 
 
+class Arrived(msgspec.Struct, frozen=True, kw_only=True):
+    """The head of a request that did not pass through the application."""
+
+    headers: CIMultiDictProxy[str]
+    remote: str | None
+
+
 class Commands:
     """The route of commands."""
 
@@ -56,6 +67,7 @@ class Commands:
         identify: Identify,
         clock: Clock,
         metrics: Metrics,
+        edge: Edge,
         limits: Limits,
     ) -> None:
         self._handler = handler
@@ -70,28 +82,67 @@ class Commands:
         self._identify = identify
         self._clock = clock
         self._metrics = metrics
+        self._edge = edge
         self._limits = limits
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer one command, or a batch, by the type of the body."""
         identity = self._identify(request)
         kind = request.content_type
-        if kind == NDJSON:
-            content = await asking.body(request, limit=self._limits.batch_bytes)
-            return await self._batch(request, identity, content.splitlines(), NDJSON)
-        if kind != JSON:
+        if kind not in {JSON, NDJSON}:
             message = f"Commands come as {JSON} or {NDJSON}."
             raise UnsupportedMedia(message, path="headers.Content-Type")
         content = await asking.body(request, limit=self._limits.batch_bytes)
-        if content[:64].lstrip()[:1] == b"[":
-            raws = split_json(content, limit=self._limits.batch_bytes)
-            return await self._batch(request, identity, raws, JSON)
-        return await self._one(request, identity, content)
+        body, version = await self._answered(request, identity, content, kind)
+        headers = {"Content-Type": kind}
+        if version is not None:
+            headers["ETag"] = f'"{version}"'
+        return web.Response(body=body, headers=headers)
 
-    async def _one(
-        self, request: web.Request, identity: Identity, content: bytes
-    ) -> web.Response:
-        meta = self._meta(request, identity)
+    def takes(self, message: RawRequestMessage) -> bool:
+        """Say whether a request is one for here in plain JSON."""
+        headers = message.headers
+        return (
+            message.path == PATH
+            and message.method == "POST"
+            and headers.get("Content-Type") == JSON
+            and "Content-Encoding" not in headers
+        )
+
+    async def answer(
+        self, message: RawRequestMessage, content: bytes, remote: str | None
+    ) -> bytes:
+        """Return the whole answer to what `takes` takes, as it goes over the wire."""
+        started = perf_counter()
+        head = Arrived(headers=message.headers, remote=remote)
+        try:
+            identity = self._identify(head)
+            asking.check_length(len(content), self._limits.batch_bytes)
+            body, version = await self._answered(head, identity, content, JSON)
+        except Exception as error:  # noqa: BLE001 - a defect must not end the connection unlogged
+            response, level, told = self._edge.refusal(error, method="POST", path=PATH)
+            self._edge.note(
+                "POST", PATH, response.status, started=started, level=level, told=told
+            )
+            return lanes.problem(response)
+        self._edge.note("POST", PATH, HTTPStatus.OK, started=started)
+        return lanes.success(body, version)
+
+    async def _answered(
+        self, head: Head, identity: Identity, content: bytes, kind: str
+    ) -> tuple[bytes, int | None]:
+        """Return the body of the answer, and for one command the stream's version."""
+        if kind == NDJSON:
+            raws = content.splitlines()
+        elif content[:64].lstrip()[:1] == b"[":
+            raws = split_json(content, limit=self._limits.batch_bytes)
+        else:
+            outcome = await self._one(head, identity, content)
+            return _encoder.encode(outcome), outcome.version
+        return await self._batch(head, identity, raws, kind), None
+
+    async def _one(self, head: Head, identity: Identity, content: bytes) -> Outcome:
+        meta = self._meta(head, identity)
         bind_contextvars(
             command_id=str(meta.command_id),
             correlation_id=str(meta.correlation_id),
@@ -109,19 +160,12 @@ class Commands:
         finally:
             self._metrics.command_took(kind, perf_counter() - started)
         self._count(kind, outcome)
-        return web.Response(
-            body=_encoder.encode(outcome),
-            headers={"Content-Type": JSON, "ETag": f'"{outcome.version}"'},
-        )
+        return outcome
 
     async def _batch(
-        self,
-        request: web.Request,
-        identity: Identity,
-        raws: Sequence[bytes],
-        kind: str,
-    ) -> web.Response:
-        batch = self._batches.read(raws, self._caller(request, identity))
+        self, head: Head, identity: Identity, raws: Sequence[bytes], kind: str
+    ) -> bytes:
+        batch = self._batches.read(raws, self._caller(head, identity))
         bind_contextvars(
             commands=len(batch), actor_id=identity.actor, org_id=identity.org_id
         )
@@ -130,8 +174,9 @@ class Commands:
             if verdict.kind is not None:
                 self._count(verdict.kind, verdict.answer)
         told = [verdict.told() for verdict in verdicts]
-        body = _encoder.encode_lines(told) if kind == NDJSON else _encoder.encode(told)
-        return web.Response(body=body, headers={"Content-Type": kind})
+        if kind == NDJSON:
+            return _encoder.encode_lines(told)
+        return _encoder.encode(told)
 
     def _count(self, kind: str, answer: Outcome | Failure) -> None:
         if isinstance(answer, Failure):
@@ -140,15 +185,15 @@ class Commands:
             appended = answer.events if answer.status == "ok" else 0
             self._metrics.command(kind, answer.status, appended)
 
-    def _caller(self, request: web.Request, identity: Identity) -> Caller:
+    def _caller(self, head: Head, identity: Identity) -> Caller:
         return Caller(
             identity=identity,
-            headers=asking.trace(request.headers),
-            ip=asking.address(request, self._limits),
+            headers=asking.trace(head.headers),
+            ip=asking.address(head, self._limits),
         )
 
-    def _meta(self, request: web.Request, identity: Identity) -> Meta:
-        headers = request.headers
+    def _meta(self, head: Head, identity: Identity) -> Meta:
+        headers = head.headers
         key = headers.get("Idempotency-Key")
         if key is None:
             message = "The command's id, a UUID, belongs in the Idempotency-Key header."
@@ -161,7 +206,7 @@ class Commands:
             occurred_at=_moment(headers, "Rehearsal-Occurred-At"),
         )
         path = "headers.Rehearsal-Occurred-At"
-        return meta_of(self._caller(request, identity), given, self._clock, path=path)
+        return meta_of(self._caller(head, identity), given, self._clock, path=path)
 
 
 def _identifier(headers: Mapping[str, str], name: str) -> UUID | None:

@@ -23,56 +23,103 @@ from services.problems import PROBLEMS, Defect, MethodNotAllowed, kind_of, slug
 _log: Final = structlog.get_logger()
 
 
-def edge(*, metrics: Metrics, ids: Ids) -> Middleware:
-    """Return the middleware that stands around every handler."""
+Told = dict[str, object]
 
-    @web.middleware
-    async def at_edge(
-        request: web.Request,
-        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
-    ) -> web.StreamResponse:
-        structlog.contextvars.clear_contextvars()
-        started = perf_counter()
-        level = logging.INFO
-        told: dict[str, object] = {}
-        response: web.StreamResponse
-        try:
-            response = await handler(request)
-        except (Failure, web.HTTPException, web.RequestPayloadError) as error:
-            failure = as_failure(error)
-            instance = f"urn:uuid:{ids()}"
-            level = PROBLEMS[kind_of(failure)].level
-            told = {"problem": slug(type(failure)), "instance": instance}
-            if failure.path is not None:
-                told["path"] = failure.path
-            if level >= logging.ERROR:
-                told["reason"] = str(failure)
-            response = problems.response(failure, instance=instance)
-            if isinstance(error, web.HTTPMethodNotAllowed):
-                response.headers["Allow"] = error.headers["Allow"]
-        except ConnectionError:
-            _log.info("request_abandoned", method=request.method, path=request.path)
-            raise
-        except Exception as error:  # noqa: BLE001 - a defect must not end the connection unlogged
-            instance = f"urn:uuid:{ids()}"
-            level = logging.ERROR
-            told = {"problem": "defect", "instance": instance, "exc_info": error}
-            response = problems.response(Defect(), instance=instance)
-        route = pattern(request)
+
+class Edge:
+    """What is done about every request, whichever way it is answered."""
+
+    def __init__(self, *, metrics: Metrics, ids: Ids) -> None:
+        self._metrics = metrics
+        self._ids = ids
+
+    def refusal(
+        self, error: Exception, *, method: str, path: str
+    ) -> tuple[web.Response, int, Told]:
+        """Return the answer to a request that failed, its level, and what to log.
+
+        A connection that broke is raised again: there is nobody to answer.
+        """
+        instance = f"urn:uuid:{self._ids()}"
+        match error:
+            case ConnectionError():
+                _log.info("request_abandoned", method=method, path=path)
+                raise error
+            case Failure() | web.HTTPException() | web.RequestPayloadError():
+                failure = as_failure(error)
+                level = PROBLEMS[kind_of(failure)].level
+                told: Told = {
+                    "problem": slug(type(failure)),
+                    "instance": instance,
+                }
+                if failure.path is not None:
+                    told["path"] = failure.path
+                if level >= logging.ERROR:
+                    told["reason"] = str(failure)
+                response = problems.response(failure, instance=instance)
+                if isinstance(error, web.HTTPMethodNotAllowed):
+                    response.headers["Allow"] = error.headers["Allow"]
+                return response, level, told
+            case _:
+                told = {"problem": "defect", "instance": instance, "exc_info": error}
+                return (
+                    problems.response(Defect(), instance=instance),
+                    logging.ERROR,
+                    told,
+                )
+
+    def note(
+        self,
+        method: str,
+        route: str,
+        status: int,
+        *,
+        started: float,
+        level: int = logging.INFO,
+        told: Told | None = None,
+    ) -> None:
+        """Count a request and log its line; `started` is of `perf_counter`."""
         seconds = perf_counter() - started
-        metrics.request(request.method, route, response.status, seconds)
+        self._metrics.request(method, route, status, seconds)
         _log.log(
             level,
             "request_handled",
-            method=request.method,
+            method=method,
             route=route,
-            status=response.status,
+            status=status,
             ms=round(seconds * 1000, 2),
-            **told,
+            **(told or {}),
         )
-        return response
 
-    return at_edge
+    def middleware(self) -> Middleware:
+        """Return what stands around every handler of an application."""
+
+        @web.middleware
+        async def at_edge(
+            request: web.Request,
+            handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+        ) -> web.StreamResponse:
+            structlog.contextvars.clear_contextvars()
+            started = perf_counter()
+            level, told = logging.INFO, None
+            response: web.StreamResponse
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001 - a defect must not end the connection unlogged
+                response, level, told = self.refusal(
+                    error, method=request.method, path=request.path
+                )
+            self.note(
+                request.method,
+                pattern(request),
+                response.status,
+                started=started,
+                level=level,
+                told=told,
+            )
+            return response
+
+        return at_edge
 
 
 def as_failure(error: Exception) -> Failure:

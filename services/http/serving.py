@@ -6,16 +6,20 @@ What is not even HTTP is refused with a problem document too, and is no error of
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import http_parser, web
+from aiohttp.http import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
 
 from events.errors import Malformed
 from services.http import problems
+from services.http.lanes import LANE, Lane
 from services.problems import Defect
 
 
@@ -31,9 +35,88 @@ class NoFastParser(Exception):  # noqa: N818 - the name is the message
 
 
 class Connection(web.RequestHandler):
-    """A connection whose last refusals are problem documents, as all others are."""
+    """A connection whose last refusals are problem documents, as all others are.
 
-    __slots__ = ()
+    A request that has come as a whole while nothing else is in hand may be taken by
+    the lane. Until it is answered the task that reads requests waits for a word that
+    it is not given, and the connection counts as busy.
+    """
+
+    __slots__ = ("_lane", "_taken")
+
+    def __init__(self, manager: web.Server, *, lane: Lane | None, **given: Any) -> None:  # noqa: ANN401 - as the base takes them
+        super().__init__(manager, **given)
+        self._lane = lane
+        self._taken: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and see to it unless something is in hand."""
+        waiter = self._waiter
+        if self._lane is None or waiter is None or waiter.done():
+            super().data_received(data)
+            return
+        self._waiter = None
+        super().data_received(data)
+        self._waiter = waiter
+        self._look(waiter)
+
+    def _look(self, waiter: asyncio.Future[None]) -> None:
+        """Have what has come answered, by the lane or as any other."""
+        if not self._messages:
+            return
+        lane, parser = self._lane, self._parser
+        message, payload = self._messages[0]
+        if (
+            lane is None
+            or parser is None
+            or len(self._messages) > 1
+            or not isinstance(message, RawRequestMessage)
+            or not is_plain(message, payload)
+            or not lane.takes(message)
+        ):
+            waiter.set_result(None)
+            return
+        self._messages.popleft()
+        parser.message_consumed()
+        self._waiter = None
+        self._request_in_progress = True
+        answering = lane.answer(message, payload.read_nowait(), self._remote())
+        self._taken = self._loop.create_task(self._send(answering, waiter))
+
+    async def _send(
+        self, answering: Awaitable[bytes], waiter: asyncio.Future[None]
+    ) -> None:
+        """Send an answer of the lane's, and wait for requests again."""
+        try:
+            answer = await answering
+            if self.transport is not None:
+                self.transport.write(answer)
+                await self._drain_helper()
+        except ConnectionError:
+            self.force_close()
+        finally:
+            self._taken = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                self._handler_waiter.set_result(None)
+            if self._close or self._force_close or waiter.done():
+                waiter.cancel()
+                self.force_close()
+            else:
+                self._waiter = waiter
+                self._stay()
+                self._look(waiter)
+
+    def _remote(self) -> str | None:
+        peer = self.peername
+        return str(peer[0]) if isinstance(peer, tuple) else peer
+
+    def _stay(self) -> None:
+        """Close the connection if nothing comes for as long as it is kept alive."""
+        due = self._loop.time() + self._keepalive_timeout
+        self._next_keepalive_close_time = due
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(due, self._process_keepalive)
 
     def handle_error(
         self,
@@ -70,6 +153,18 @@ class Connection(web.RequestHandler):
         return await super().finish_response(request, resp, start_time)
 
 
+def is_plain(message: RawRequestMessage, payload: StreamReader) -> bool:
+    """Say whether a request came as a whole and asks for nothing but its answer."""
+    return (
+        payload.is_eof()
+        and payload.exception() is None
+        and message.version == HttpVersion11
+        and not message.should_close
+        and not message.upgrade
+        and "Expect" not in message.headers
+    )
+
+
 @asynccontextmanager
 async def serving(
     app: web.Application, *, host: str, port: int, reuse_port: bool = False
@@ -86,8 +181,9 @@ async def serving(
     connection = partial(
         Connection,
         cast("web.Server", runner.server),
+        lane=app.get(LANE),
         loop=loop,
-        access_log=None,  # type: ignore[arg-type] # there is none
+        access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_SECONDS,
     )

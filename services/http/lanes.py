@@ -1,0 +1,55 @@
+"""A way past the application for the one request that there are most of.
+
+The parser is the same, and so is what is done about the request. What is spared is
+what a framework does for requests of every kind, which is more than a command takes.
+"""
+
+from typing import Final, Protocol
+
+from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.http import SERVER_SOFTWARE
+from aiohttp.http_parser import RawRequestMessage
+
+
+class Lane(Protocol):
+    """Answers requests whose body is here already."""
+
+    def takes(self, message: RawRequestMessage) -> bool:
+        """Say whether a request is of the kind that is answered here."""
+        ...
+
+    async def answer(
+        self, message: RawRequestMessage, content: bytes, remote: str | None
+    ) -> bytes:
+        """Return the whole answer, as it goes over the wire."""
+        ...
+
+
+LANE: Final = web.AppKey("LANE", Lane)
+
+
+def success(body: bytes, version: int | None) -> bytes:
+    """Return an answer in JSON, with the version of what it is about."""
+    tag = "" if version is None else f'ETag: "{version}"\r\n'
+    return (
+        f"HTTP/1.1 200 OK\r\n"
+        f"Content-Type: application/json\r\n"
+        f"{tag}"
+        f"Content-Length: {len(body)}\r\n"
+        f"Date: {rfc822_formatted_time()}\r\n"
+        f"Server: {SERVER_SOFTWARE}\r\n\r\n"
+    ).encode() + body
+
+
+def problem(response: web.Response) -> bytes:
+    """Return an answer that was made for the application."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    lines = [
+        f"HTTP/1.1 {response.status} {response.reason}",
+        *(f"{name}: {value}" for name, value in response.headers.items()),
+        f"Content-Length: {len(body)}",
+        f"Date: {rfc822_formatted_time()}",
+        f"Server: {SERVER_SOFTWARE}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
