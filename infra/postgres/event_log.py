@@ -78,6 +78,7 @@ from services.ports import Ids
 
 ACCEPTED: Final = frozenset({Status.OK, Status.DUPLICATE})
 PORTION: Final = 1024
+FIRST_PORTION: Final = 256
 BREATHER: Final = 64
 LARGEST_BULK: Final = 128 * 1024 * 1024
 BULK_SECONDS: Final = 25.0
@@ -359,15 +360,16 @@ class PostgresEventLog:
         """
         verdicts: list[Verdict] = []
         readies, size = await self._all_ready(parts[0])
+        values = arguments(readies)
         async with self._pool.acquire() as connection, connection.transaction():
+            statement = await connection.prepare(APPEND_BULK)
             for following in (*parts[1:], ()):
                 storing = asyncio.ensure_future(
-                    connection.fetch(
-                        APPEND_BULK, *arguments(readies), timeout=BULK_SECONDS
-                    )
+                    statement.fetch(*values, timeout=BULK_SECONDS)
                 )
                 try:
                     readies, size = await self._all_ready(following, size)
+                    values = arguments(readies) if readies else values
                     stored = answers(await storing)
                 finally:
                     storing.cancel()
@@ -445,9 +447,12 @@ def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
 
 
 def portions(entries: Sequence[Append]) -> list[Sequence[Append]]:
-    """Return commands cut into runs of about `PORTION` events."""
+    """Return commands cut into runs of about `PORTION` events.
+
+    The first is shorter, so that the server need not wait for it for long.
+    """
     cuts = [0]
-    events = 0
+    events = PORTION - FIRST_PORTION
     for place, entry in enumerate(entries, start=1):
         events += sum(len(write.events) for write in entry.writes) + 1
         if events > PORTION:
