@@ -178,7 +178,12 @@ def identifiers(values: Sequence[UUID | None]) -> str | None:
         return None
     return (
         "{"
-        + ",".join([_NULL if each is None else f"{each.int:032x}" for each in values])
+        + ",".join(
+            [
+                _NULL if each is None else each.int.to_bytes(16, "big").hex()
+                for each in values
+            ]
+        )
         + "}"
     )
 

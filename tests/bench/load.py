@@ -18,7 +18,7 @@ import uvloop
 
 from infra.clock import new_id
 from tests.bench.measuring import Sample
-from tests.bench.workload import persona_id, version_of
+from tests.bench.workload import persona_id, versions_of
 
 
 PATIENCE: Final = 20.0  # seconds
@@ -41,8 +41,10 @@ class Connection(asyncio.Protocol):
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.latencies: list[float] = []
         self.refused: str | None = None
-        self._persona = persona_id(persona)
-        self._head = head
+        self._requests = [
+            (f"{head}Content-Length: {len(body)}\r\n", body)
+            for body in versions_of(persona_id(persona))
+        ]
         self._until = until
         self._version = 2
         self._received = b""
@@ -82,12 +84,8 @@ class Connection(asyncio.Protocol):
             self.ended.set_result(None)
 
     def _send(self) -> None:
-        body = version_of(self._persona, self._version)
-        head = (
-            f"{self._head}Idempotency-Key: {new_id()}\r\n"
-            f'If-Match: "{self._version}"\r\n'
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
+        head, body = self._requests[self._version & 1]
+        head += f'Idempotency-Key: {new_id()}\r\nIf-Match: "{self._version}"\r\n\r\n'
         self._began = perf_counter()
         self._transport.write(head.encode() + body)
 

@@ -5,7 +5,6 @@ lane has seen; it appends one event of about that size. Peers insert the same by
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -85,16 +84,24 @@ async def create_personas(handler: Handler, names: Sequence[str]) -> None:
             raise answer
 
 
-@dataclass
+def versions_of(persona: UUID) -> tuple[bytes, bytes]:
+    """Return the JSON of two commands that change a persona back and forth.
+
+    Whoever sends them has it ready: what is measured is not how it is written.
+    """
+    return version_of(persona, 0), version_of(persona, 1)
+
+
 class Lane:
     """A persona that one lane works on, and what the lane has seen of it."""
 
-    persona: UUID
-    version: int = 2
+    def __init__(self, persona: UUID) -> None:
+        self.version = 2
+        self._bodies = versions_of(persona)
 
     def next(self) -> tuple[bytes, Meta]:
         """Return the JSON of the next command and its envelope."""
-        return version_of(self.persona, self.version), meta(self.version)
+        return self._bodies[self.version & 1], meta(self.version)
 
 
 async def handle(handler: Handler, lane: Lane) -> None:

@@ -1,6 +1,7 @@
 """Hot statements of the log keep to their indexes, however little the planner knows."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -17,6 +18,7 @@ from infra.postgres.event_log import (
     open_event_log,
 )
 from infra.postgres.flusher import APPEND
+from infra.postgres.hashing import microseconds
 from tests.builders import OTHER_BODY, new_stream, told
 from tests.infra.test_postgres_log import ready, small_partitions
 from tests.postgres_ladder import Database
@@ -156,3 +158,29 @@ async def test_the_hash_costs_one_expression_and_no_call(
     assert "sha256(" in text
     assert "event_hash(" not in text
     assert "es.field(" not in text
+
+
+async def test_a_moment_costs_one_expression_and_no_call(
+    superuser: Connection,
+) -> None:
+    rows = await superuser.fetch(
+        "EXPLAIN (VERBOSE) SELECT es.moment(position) FROM es.events"
+    )
+
+    assert "es.moment(" not in "\n".join(row[0] for row in rows)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+        datetime(2026, 11, 22, 10, 35, 0, 123_457, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    ],
+)
+async def test_a_moment_is_exact_in_every_year(
+    moment: datetime, superuser: Connection
+) -> None:
+    given = microseconds(moment)
+    assert await superuser.fetchval("SELECT es.moment($1)", given) == moment

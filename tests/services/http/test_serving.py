@@ -1,14 +1,23 @@
 """Serving: no connection is held for nothing, and no bad bytes are a server error."""
 
 import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+from uuid import UUID
 
+import msgspec
 import pytest
 from aiohttp import http_parser, web
+from aiohttp.http_parser import RawRequestMessage
 
+from services.http import lanes
 from services.http.app import make_admin_app
+from services.http.lanes import LANE
 from services.http.metrics import Metrics
 from services.http.serving import NoFastParser, serving
-from tests.services.http.world import World
+from tests.services.http.world import World, create_persona
 
 
 async def exchange(world: World, sent: bytes) -> bytes:
@@ -81,3 +90,158 @@ async def test_the_parser_in_python_is_not_served_with(
     with pytest.raises(NoFastParser):
         async with serving(web.Application(), host="127.0.0.1", port=0):
             pass
+
+
+# The lane of commands: whatever goes past the application is answered alike
+
+
+Answer = tuple[int, frozenset[str], bytes]
+
+
+def request_of(
+    world: World, body: object, *, number: int = 1, kind: str = "application/json"
+) -> bytes:
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    head = (
+        "POST /v1/commands HTTP/1.1",
+        "Host: x",
+        f"Authorization: {world.bearer()['Authorization']}",
+        f"Content-Type: {kind}",
+        f"Idempotency-Key: {UUID(int=number)}",
+        f"Content-Length: {len(content)}",
+    )
+    return "\r\n".join([*head, "", ""]).encode() + content
+
+
+async def answer_from(reader: asyncio.StreamReader) -> Answer:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().splitlines()
+    lines = [line.partition(": ") for line in head[1:] if line]
+    headers = {name.lower(): value for name, _, value in lines}
+    body = await reader.readexactly(int(headers["content-length"]))
+    body = re.sub(rb'"instance":"[^"]*"', b"", body)
+    return int(head[0].split()[1]), frozenset(headers), body
+
+
+@asynccontextmanager
+async def talking(
+    port: int,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(20):
+            yield reader, writer
+    finally:
+        writer.close()
+
+
+def port_of(world: World) -> int:
+    return int(world.url.rpartition(":")[2])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        create_persona(UUID(int=7)),
+        create_persona(UUID(int=7), name=""),
+        b"[]",
+        b'[{"command_id": 1}]',
+        b"{",
+        b"\xff",
+    ],
+)
+async def test_past_the_application_a_command_is_answered_as_through_it(
+    body: object, world: World
+) -> None:
+    async with talking(port_of(world)) as (reader, writer):
+        writer.write(request_of(world, body))
+        first = await answer_from(reader)
+        answers = []
+        for kind in ("application/json", "application/json; charset=utf-8"):
+            writer.write(request_of(world, body, kind=kind))
+            answers.append(await answer_from(reader))
+    assert answers[0] == answers[1]
+    assert first[:2] == answers[0][:2]
+
+
+async def test_commands_sent_at_once_are_answered_in_order(world: World) -> None:
+    persona = create_persona(UUID(int=7))
+    async with talking(port_of(world)) as (reader, writer):
+        writer.write(
+            b"".join(request_of(world, persona, number=n) for n in range(1, 20))
+        )
+        answers = [await answer_from(reader) for _ in range(1, 20)]
+    asked = [msgspec.json.decode(body)["command_id"] for _, _, body in answers]
+    assert asked == [str(UUID(int=n)) for n in range(1, 20)]
+
+
+async def test_a_command_may_come_in_pieces_behind_another(world: World) -> None:
+    persona = create_persona(UUID(int=7))
+    one, other = (request_of(world, persona, number=n) for n in (1, 2))
+    async with talking(port_of(world)) as (reader, writer):
+        for piece in (one[:40], one[40:] + other[:90], other[90:-5], other[-5:]):
+            writer.write(piece)
+            await writer.drain()
+        statuses = [(await answer_from(reader))[0] for _ in range(2)]
+    assert statuses == [200, 200]
+
+
+class Slow:
+    """A lane that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+
+    def takes(self, message: RawRequestMessage) -> bool:
+        return message.path == "/slow"
+
+    async def answer(
+        self, _message: RawRequestMessage, content: bytes, _remote: str | None
+    ) -> bytes:
+        self.begun.set()
+        await self.go_on.wait()
+        return lanes.success(content, None)
+
+
+SLOW: Final = b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@asynccontextmanager
+async def serving_slowly() -> AsyncIterator[tuple[Slow, int]]:
+    slow, app = Slow(), web.Application()
+    app[LANE] = slow
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        yield slow, port
+
+
+async def refusing(port: int) -> None:
+    """Return once nobody listens on a port."""
+    async with asyncio.timeout(20):
+        with pytest.raises(OSError, match="refused"):
+            while True:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+
+
+async def test_a_server_that_stops_answers_what_it_has_taken() -> None:
+    async with AsyncExitStack() as stack:
+        slow, port = await stack.enter_async_context(serving_slowly())
+        async with talking(port) as (reader, writer):
+            writer.write(SLOW)
+            await slow.begun.wait()
+            stopping = asyncio.create_task(stack.pop_all().aclose())
+            await refusing(port)
+            slow.go_on.set()
+            assert (await answer_from(reader))[2] == b"hi"
+            assert await reader.read() == b""
+            await stopping
+
+
+async def test_a_client_that_leaves_disturbs_nobody() -> None:
+    async with serving_slowly() as (slow, port):
+        async with talking(port) as (_, writer):
+            writer.write(SLOW)
+            await slow.begun.wait()
+        async with talking(port) as (reader, writer):
+            writer.write(SLOW)
+            slow.go_on.set()
+            assert (await answer_from(reader))[2] == b"hi"
