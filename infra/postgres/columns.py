@@ -94,7 +94,7 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
         ),
         identifiers([meta.causation_id for meta in metas]),
         numbers([ready.occurred_at for ready in commands]),
-        "\n".join(headers) if any(headers) else None,
+        lines(headers) if any(headers) else None,
         ones(len(callers)) if len(numbered) == 1 else numbers(callers),
         orgs,
         regions,
@@ -113,7 +113,7 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
         event_writes,
         ordinals,
         identifiers([fact[0] for fact in facts]),
-        "\n".join([fact[1] for fact in facts]),
+        lines([fact[1] for fact in facts]),
         identifiers([fact[2] for fact in facts]),
     )
 
@@ -196,6 +196,14 @@ def texts(values: Sequence[str]) -> str:
             [each.replace("\\", "\\\\").replace('"', '\\"') for each in values]
         )
     return f'{{"{joined}"}}' if values else "{}"
+
+
+def lines(values: Sequence[str]) -> str:
+    """Return JSON as lines; a line break between tokens is as good as a space."""
+    joined = "\n".join(values)
+    if joined.count("\n") >= len(values) > 0:
+        return "\n".join([each.replace("\n", " ") for each in values])
+    return joined
 
 
 @lru_cache(maxsize=SIZES)

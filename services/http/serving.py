@@ -97,7 +97,7 @@ class Connection(web.RequestHandler):
         finally:
             self._taken = None
             self._request_in_progress = False
-            if self._handler_waiter is not None:
+            if self._handler_waiter is not None and not self._handler_waiter.done():
                 self._handler_waiter.set_result(None)
             if self._close or self._force_close or waiter.done():
                 waiter.cancel()

@@ -47,6 +47,21 @@ from tests.suites.vault import ErasingVault
 PATIENCE: Final = 20
 
 
+ODD: Final = (
+    "",
+    " ",
+    "NULL",
+    '"',
+    "\\",
+    '\\"',
+    "{a,b}",
+    "two\nlines",
+    "\r\n\t",
+    "',$1",
+    "Grüße, 你好 🙂",
+)
+
+
 async def everything_after(
     log: EventLog, position: int, *, page: int = 1000
 ) -> list[Recorded[Event]]:
@@ -156,6 +171,47 @@ class EventLogContract:
         assert found.causation_id == envelope.causation_id
         assert found.occurred_at == MOMENT
         assert found.headers == envelope.headers
+
+    @pytest.mark.parametrize("bulk", [False, True])
+    async def test_any_text_comes_back_as_it_was(
+        self, log: EventLog, *, bulk: bool
+    ) -> None:
+        start = (await log.head()).position
+        asked = [
+            Append(
+                meta=Meta(
+                    command_id=new_id(),
+                    org_id=f"org {text}",
+                    region=f"region {text}",
+                    actor=f"user:{text}",
+                    correlation_id=new_id(),
+                    causation_id=new_id() if place % 2 else None,
+                    occurred_at=MOMENT - place * timedelta(microseconds=1),
+                    ip=text if place % 3 else None,
+                    headers={"tracestate": text} if place % 2 else {},
+                ),
+                body_hash=BODY,
+                writes=(write(f"{new_stream()} {text}", *map(said, text or "-")),),
+            )
+            for place, text in enumerate(ODD)
+        ]
+
+        if bulk:
+            await log.append_bulk(asked)
+        else:
+            await asyncio.gather(*map(log.append, asked))
+
+        found = {each.command_id: each for each in await log.read(start)}
+        for each in asked:
+            given, kept = each.meta, found[each.meta.command_id]
+            assert kept.stream_id == each.writes[0].stream_id
+            assert kept.event == each.writes[0].events[-1]
+            assert (kept.org_id, kept.region) == (given.org_id, given.region)
+            assert (kept.actor, kept.ip) == (given.actor, given.ip)
+            assert kept.correlation_id == given.correlation_id
+            assert kept.causation_id == given.causation_id
+            assert kept.occurred_at == given.occurred_at
+            assert (kept.headers or {}) == given.headers
 
     async def test_what_the_envelope_leaves_out_is_none(self, log: EventLog) -> None:
         start = (await log.head()).position

@@ -216,10 +216,12 @@ async def serving_slowly() -> AsyncIterator[tuple[Slow, int]]:
 async def refusing(port: int) -> None:
     """Return once nobody listens on a port."""
     async with asyncio.timeout(20):
-        with pytest.raises(OSError, match="refused"):
-            while True:
+        while True:
+            try:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.close()
+            except ConnectionError:
+                return
+            writer.close()
 
 
 async def test_a_server_that_stops_answers_what_it_has_taken() -> None:

@@ -1,0 +1,33 @@
+"""Arguments that are written as text mean what the arrays would."""
+
+from uuid import UUID
+
+import pytest
+
+from infra.postgres import columns
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([], "{}"),
+        ([""], '{""}'),
+        (["a", "NULL"], '{"a","NULL"}'),
+        (['a"b', "c\\d"], '{"a\\"b","c\\\\d"}'),
+        (["a,b", "{}"], '{"a,b","{}"}'),
+    ],
+)
+def test_texts_are_quoted(values: list[str], written: str) -> None:
+    assert columns.texts(values) == written
+
+
+def test_json_with_a_line_break_stays_one_line() -> None:
+    assert columns.lines(['{"a":\n1}', "{}"]) == '{"a": 1}\n{}'
+    assert columns.lines(["{}", "[]"]) == "{}\n[]"
+    assert not columns.lines([])
+
+
+def test_nulls_alone_are_no_array() -> None:
+    assert columns.identifiers([None, None]) is None
+    assert columns.identifiers([]) == "{}"
+    assert columns.identifiers([None, UUID(int=10)]) == f"{{NULL,{10:032x}}}"
