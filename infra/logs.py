@@ -22,6 +22,8 @@ from infra.settings import REDACTED, is_suspicious, redacted
 SECRET_NAME: Final = re.compile(
     r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|api_?key|master_?key)$"
 )
+# What these log of every lost connection, with tracebacks, our own lines tell in one.
+NOISY: Final = ("aiormq", "aio_pika")
 LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -62,6 +64,9 @@ def configure_logs(
     logging.basicConfig(
         handlers=[Forward()], level=max(LEVELS[level], logging.WARNING), force=True
     )
+    for name in NOISY:
+        quiet = logging.NOTSET if level == "debug" else logging.CRITICAL
+        logging.getLogger(name).setLevel(quiet)
 
 
 def strike_secrets(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

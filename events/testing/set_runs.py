@@ -21,6 +21,7 @@ from events.testing.unit_tests import OnLimit, Operator
 
 
 Outcome = Literal["passed", "failed", "inconclusive", "errored"]
+Origin = Literal["live", "imported"]
 Fault = Literal["agent", "simulator", "judge", "target", "ourselves"]
 
 
@@ -84,7 +85,7 @@ class SetRunRequested(TestingEvent, frozen=True, kw_only=True):
 
     run_id: SetRunId
     set_id: UnitTestSetId
-    origin: Literal["live", "imported"]
+    origin: Origin
     specs: list[Spec]
     seed: int
     external_id: str | None = None
@@ -155,6 +156,7 @@ class SetRunCompleted(TestingEvent, frozen=True, kw_only=True):
     failed: int
     inconclusive: int
     errored: int
+    origin: Origin = "live"
 
 
 class SetRunCancelled(TestingEvent, frozen=True, kw_only=True):

@@ -299,9 +299,15 @@ class Link:
 
     async def _use(self, connection: AbstractConnection) -> None:
         """Offer a connection to all until it breaks."""
+        reasons: list[str] = []
         if connection.connected.is_set():
             self._lost = lost = asyncio.Event()
-            connection.close_callbacks.add(lambda *_: lost.set())
+
+            def lose(_: object, reason: BaseException | None) -> None:
+                reasons.append(_said(reason) if reason else "it was closed")
+                lost.set()
+
+            connection.close_callbacks.add(lose)
             self._connection = connection
             self._up.set()
             try:
@@ -310,7 +316,8 @@ class Link:
                 self._connection = None
                 self._declared.clear()
                 self._up.clear()
-        _log.warning("broker_lost", link=self.name)
+        reason = reasons[0] if reasons else "it gave no answer"
+        _log.warning("broker_lost", link=self.name, error=reason)
         await _close(connection)
 
     async def _again(self, pause: float) -> tuple[AbstractConnection, float]:

@@ -120,7 +120,9 @@ def on_finished(recorded: Recorded[TrialFinished]) -> Sequence[Reaction]:
 
 
 def on_completed(recorded: Recorded[SetRunCompleted]) -> Sequence[Reaction]:
-    """Ask for the reports of a run."""
+    """Ask for the reports of a live run."""
+    if recorded.event.origin != "live":
+        return ()
     body = ReportBody(run_id=recorded.event.run_id)
     return (job(recorded, REPORT, body=body_of(body)),)
 

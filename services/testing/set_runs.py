@@ -22,6 +22,7 @@ from events.testing.set_runs import (
     ArtifactGenerated,
     Fault,
     MetricResult,
+    Origin,
     Outcome,
     SetRunCancelled,
     SetRunCompleted,
@@ -356,6 +357,7 @@ def record(
             failed_metrics=[r for r in judged.results if r.outcome == "failed"],
             error=command.error,
         ),
+        requested.origin,
     )
 
 
@@ -370,7 +372,7 @@ def place_of(command: RecordTrial | CountTrial, state: SetRun) -> int:
     return place
 
 
-def counted(state: SetRun, trial: TrialCounted) -> list[SetRunEvent]:
+def counted(state: SetRun, trial: TrialCounted, origin: Origin) -> list[SetRunEvent]:
     """Return a trial's count, and the run's completion with the last."""
     if state.remaining > 1:
         return [trial]
@@ -383,6 +385,7 @@ def counted(state: SetRun, trial: TrialCounted) -> list[SetRunEvent]:
             failed=last.failed,
             inconclusive=last.inconclusive,
             errored=last.errored,
+            origin=origin,
         ),
     ]
 
@@ -407,6 +410,7 @@ def count_live(command: CountTrial, state: SetRun) -> list[SetRunEvent]:
             error=command.error,
             fault=command.fault,
         ),
+        "live",
     )
 
 

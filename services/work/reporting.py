@@ -38,7 +38,7 @@ class ReportRun:
             f"{set_runs.decider.category}-{run_id}", upto=lease.job.position
         )
         report = report_of(stream.events)
-        if report.origin != "live":
+        if report.origin != "live":  # completions once did not tell it
             return
         completions = sum(
             isinstance(recorded.event, SetRunCompleted) for recorded in stream.events

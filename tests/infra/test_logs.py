@@ -102,6 +102,14 @@ def test_what_libraries_log_comes_out_in_the_same_form() -> None:
     assert (line["library"], line["message"]) == ("aiohttp.server", "no luck")
 
 
+def test_a_broker_library_is_heard_only_when_everything_is() -> None:
+    stream = Terminal()
+    for level in ("info", "debug"):
+        configure_logs(level=level, form="json", stream=stream)
+        logging.getLogger("aiormq.connection").error("lost, at %s", level)
+    assert stream.line()["message"] == "lost, at debug"
+
+
 def test_a_value_that_json_cannot_say_does_not_lose_the_line() -> None:
     stream = Terminal()
     configure_logs(form="json", stream=stream)

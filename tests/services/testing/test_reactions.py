@@ -4,6 +4,7 @@ from typing import Final
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from events.message import Event
 from events.testing import set_runs as facts
@@ -141,6 +142,7 @@ def test_a_completed_run_gets_its_reports() -> None:
     )
     (job,) = jobs(completed)
     assert (job.kind, job.body) == ("report_run", {"run_id": str(RUN)})
+    assert not reactions(replace(completed, origin="imported"))
 
 
 @pytest.mark.parametrize(

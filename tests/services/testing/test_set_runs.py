@@ -388,7 +388,14 @@ def test_the_last_trial_completes_the_run_and_lets_go_of_the_set() -> None:
         a_trial(TEST, 1, reward=None),
     )
     world = world.when(a_trial(TEST, 0)).then_happens(
-        SetRunCompleted(run_id=RUN, passed=1, failed=0, inconclusive=1, errored=1),
+        SetRunCompleted(
+            run_id=RUN,
+            passed=1,
+            failed=0,
+            inconclusive=1,
+            errored=1,
+            origin="imported",
+        ),
         ReferenceDropped(target_id=SET, by=BY),
         KeyReleased(reservation_id=RESERVED, holder=BY),
     )
@@ -516,6 +523,7 @@ def test_a_run_completes_the_same_in_whatever_order_its_trials_come(
             failed=outcomes.count("failed"),
             inconclusive=outcomes.count("inconclusive"),
             errored=0,
+            origin="imported",
         )
     ]
     assert world.state(set_runs.decider, RUN).remaining == 0
