@@ -39,6 +39,7 @@ from services.work.working import Worker
 TAKING: Final = 16  # connections
 RELAYING: Final = 4
 FEEDING: Final = 3
+STREAMS: Final = 1_000  # in the cache: of what was finished nothing is asked again
 
 Duty = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -73,7 +74,12 @@ async def working(
         chime = await enter(open_chime(pool, urls.direct))
         transport = await enter(transport_of(carrier, urls))
         jobs = PostgresWork(pool, chime)
-        handler = Handler(log=parts.log, deciders=DECIDER_OF, guard=guard.check_system)
+        handler = Handler(
+            log=parts.log,
+            deciders=DECIDER_OF,
+            guard=guard.check_system,
+            cached_streams=STREAMS,
+        )
         duties: list[Duty] = []
         if dispatch:
             feeding = await enter(await _pool(urls.projector, FEEDING))

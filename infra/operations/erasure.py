@@ -37,6 +37,7 @@ from infra.settings import SetupError
 
 
 GENESIS: Final = "0" * 64
+LINGER: Final = 0.2  # seconds, so that a log which grows is read page by page
 
 _log: Final = structlog.get_logger()
 
@@ -221,6 +222,7 @@ class ErasureFollower:
                     started = True
                 await self.catch_up()
                 await self._log.wait(self._position, seconds=self._patience)
+                await asyncio.sleep(LINGER)
             except Unavailable as error:
                 _log.error("erasures_delayed", position=self._position, why=str(error))
                 await asyncio.sleep(self._retry_after)

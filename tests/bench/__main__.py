@@ -30,6 +30,7 @@ from tests.bench import (
     over_http,
     projecting,
     reading,
+    trials,
 )
 from tests.bench.measuring import Figure
 from tests.bench.server import Bench, bench
@@ -47,6 +48,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
         others,
         memory,
         importing,
+        trials,
     )
 }
 
@@ -84,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--json", action="store_true", help="print one JSON object")
     found.add_argument("--rounds", type=int, default=3, help="rounds of each")
     found.add_argument("--seconds", type=float, default=3.0, help="of each round")
+    found.add_argument("--trials", type=int, default=10_000, help="of the run")
     found.add_argument("--postgres", help="a superuser's address of a durable server")
     found.add_argument(
         "--recorded", type=Path, help="a recorded file to import (default: generated)"
@@ -100,6 +103,7 @@ async def work(chosen: argparse.Namespace) -> tuple[list[Figure], dict[str, str]
         rounds=chosen.rounds,
         seconds=chosen.seconds,
         recorded=chosen.recorded,
+        trials=chosen.trials,
     ) as place:
         for row in chosen.rows or ROWS:
             screen.print(f"measuring {row}", style="dim")

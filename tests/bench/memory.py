@@ -85,9 +85,14 @@ def sizes(pid: int) -> Iterator[tuple[str, int]]:
     """Yield the name and size in bytes of a process and of all that descend from it."""
     root = psutil.Process(pid)
     for one in [root, *root.children(recursive=True)]:
-        lines = Path(f"/proc/{one.pid}/smaps_rollup").read_text().splitlines()
-        pss = next(line for line in lines if line.startswith("Pss:"))
-        yield named(one), int(pss.split()[1]) * 1024
+        yield named(one), pss(one.pid)
+
+
+def pss(pid: int) -> int:
+    """Return the proportional set size of a process in bytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    found = next(line for line in lines if line.startswith("Pss:"))
+    return int(found.split()[1]) * 1024
 
 
 def named(one: psutil.Process) -> str:

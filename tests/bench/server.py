@@ -60,6 +60,7 @@ class Bench:
     rounds: int
     seconds: float
     recorded: Path | None
+    trials: int
 
     @asynccontextmanager
     async def database(self, name: str) -> AsyncIterator["Place"]:
@@ -133,7 +134,12 @@ def settings_of(given: Database, folder: Path) -> Settings:
 
 @asynccontextmanager
 async def bench(
-    *, postgres: str | None, rounds: int, seconds: float, recorded: Path | None
+    *,
+    postgres: str | None,
+    rounds: int,
+    seconds: float,
+    recorded: Path | None,
+    trials: int,
 ) -> AsyncIterator[Bench]:
     """Yield a bench on an own embedded server, or on the server of an address."""
     async with AsyncExitStack() as stack:
@@ -153,6 +159,7 @@ async def bench(
             rounds=rounds,
             seconds=seconds,
             recorded=recorded,
+            trials=trials,
         )
 
 

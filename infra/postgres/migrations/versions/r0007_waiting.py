@@ -1,0 +1,12 @@
+"""Waiting: jobs that wait for a place in their group are found by an index."""
+
+from infra.postgres.migrations.upgrading import apply
+
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Run the files of this revision."""
+    apply(revision)
