@@ -1,8 +1,8 @@
 """Runs every role of a stack as a child process, and starts again what dies.
 
 Asked to stop, it asks each child and waits; past the deadline, or asked a second time,
-it kills. A child that cannot start because of its settings (exit code 78) ends all. No
-child outlives the supervisor, however that dies.
+it kills. A child that cannot start because of its settings (exit code 78) ends all,
+unless it has started before. No child outlives the supervisor, however that dies.
 """
 
 import asyncio
@@ -86,12 +86,15 @@ class _Supervision:
     async def keep(self, name: str, arguments: Callable[[], list[str]]) -> None:
         """Run a role, again and again, until told to stop."""
         pause = self._first_pause
+        starts = 0
         while not self._stopping.is_set():
+            starts += 1
             began = time.monotonic()
             code = await self._run(name, arguments())
             if self._stopping.is_set():
                 return
-            if code == MISCONFIGURED:
+            # Once it has started, it is the database that is away.
+            if code == MISCONFIGURED and starts == 1:
                 log.error("role_misconfigured", role=name)
                 self.code = MISCONFIGURED
                 self._stopping.set()

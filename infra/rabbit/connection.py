@@ -214,6 +214,8 @@ class Link:
 
     async def _check(self) -> None:
         """Give up our own connection where it is that which gives no answer."""
+        if self._connection is None:
+            raise Unavailable("the broker is away")
         if await self._blocked():
             raise Unavailable("the broker takes no messages now")
         try:

@@ -1,44 +1,51 @@
-"""Kill things under load and count what was lost: `python -m tests.chaos log|slots`."""
+"""Kill things under load and count what was lost: `python -m tests.chaos log`."""
 
 import argparse
 import asyncio
 import secrets
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
-from tests.chaos import slots
-from tests.chaos.campaign import Options, run
+from tests.chaos import campaign, slots
 from tests.chaos.children import complain_only
 from tests.chaos.findings import Report
+from tests.chaos.work import campaign as work
+
+
+# Of each subject: what it is about, the defaults, and what can be taken out.
+SUBJECTS: Final[Mapping[str, tuple[str, Any, Sequence[str]]]] = {
+    "log": (
+        "commands and readers, while backends and servers are killed",
+        campaign.Options(),
+        ("lock",),
+    ),
+    "slots": ("testers that race for the last places", slots.Options(), ()),
+    "work": (
+        "runs, while every role, PostgreSQL and RabbitMQ are killed",
+        work.Options(),
+        ("fence", "inbox", "confirm"),
+    ),
+}
+COUNTS: Final = {
+    "commands": "commands that are to be stored",
+    "attempts": "attempts to get a place",
+    "kills": "kills of anything",
+    "restarts": "restarts of RabbitMQ among them",
+}
 
 
 def main() -> int:
-    """Run a campaign; exit 0 if the log kept its promises, or broke them unlocked."""
-    given = _parser().parse_args()
+    """Run a campaign; exit 0 if promises were kept, or broken without a safeguard."""
+    given = vars(_parser().parse_args())
     complain_only()
-    seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    report: Report | slots.Report
-    if given.subject == "slots":
-        raced = slots.Options(
-            attempts=given.commands or slots.Options().attempts,
-            kills=given.kills or slots.Options().kills,
-            seed=seed,
-            seconds=given.seconds,
-            embedded=given.embedded,
-        )
-        report = asyncio.run(slots.run(raced))
-    else:
-        options = Options(
-            commands=given.commands or Options().commands,
-            kills=given.kills or Options().kills,
-            seed=seed,
-            seconds=given.seconds,
-            without=given.without,
-            embedded=given.embedded,
-        )
-        report = asyncio.run(run(options))
-    if given.json:
+    subject, as_json = given.pop("subject"), given.pop("json")
+    if given["seed"] is None:
+        given["seed"] = secrets.randbelow(1_000_000)
+    report = asyncio.run(_run(subject, given))
+    if as_json:
         sys.stdout.buffer.write(
             msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
         )
@@ -47,26 +54,42 @@ def main() -> int:
     return 0 if report.as_expected else 1
 
 
+async def _run(
+    subject: str, given: Mapping[str, Any]
+) -> Report | slots.Report | work.Report:
+    match subject:
+        case "slots":
+            return await slots.run(slots.Options(**given))
+        case "work":
+            return await work.run(work.Options(**given))
+        case _:
+            return await campaign.run(campaign.Options(**given))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("subject", choices=["log", "slots"], help="what to test")
-    parser.add_argument(
-        "--commands", type=int, help="commands, or attempts to get a place"
-    )
-    parser.add_argument("--kills", type=int)
-    parser.add_argument("--seed", type=int, help="of what is asked and what is killed")
-    parser.add_argument("--seconds", type=float, default=Options().seconds)
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument(
-        "--embedded",
-        action="store_true",
-        help="use the PostgreSQL that came with the wheel, not this machine's",
-    )
-    parser.add_argument(
-        "--without",
-        choices=["lock"],
-        help="take the lock out, to see that the audit finds what is then lost",
-    )
+    subjects = parser.add_subparsers(dest="subject", required=True)
+    for name, (told, defaults, without) in SUBJECTS.items():
+        subject = subjects.add_parser(name, help=told, description=told)
+        fields = {field.name for field in msgspec.structs.fields(type(defaults))}
+        for count in fields & COUNTS.keys():
+            default = getattr(defaults, count)
+            told = f"{COUNTS[count]} ({default:,})"
+            subject.add_argument(f"--{count}", type=int, default=default, help=told)
+        subject.add_argument("--seed", type=int, help="of what is asked and killed")
+        subject.add_argument("--seconds", type=float, default=defaults.seconds)
+        subject.add_argument("--json", action="store_true", help="print JSON")
+        subject.add_argument(
+            "--embedded",
+            action="store_true",
+            help="use the PostgreSQL that came with the wheel, not this machine's",
+        )
+        if without:
+            subject.add_argument(
+                "--without",
+                choices=without,
+                help="take it out, to see that the audit finds what then goes wrong",
+            )
     return parser
 
 

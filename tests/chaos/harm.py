@@ -72,15 +72,15 @@ async def remove_lock(superuser: str) -> None:
     connection = await asyncpg.connect(superuser)
     try:
         async with connection.transaction():
-            await _rewrite(connection, "es.take_head", LOCK, "")
+            await rewrite(connection, "es.take_head", LOCK, "")
             await connection.execute(SEQUENCE)
             for name in APPENDING:
-                await _rewrite(connection, name, TAKES_HEAD, TAKES_POSITIONS)
+                await rewrite(connection, name, TAKES_HEAD, TAKES_POSITIONS)
     finally:
         await connection.close()
 
 
-async def _rewrite(connection: Any, name: str, old: str, new: str) -> None:  # noqa: ANN401 - a connection
+async def rewrite(connection: Any, name: str, old: str, new: str) -> None:  # noqa: ANN401 - a connection
     source: str = await connection.fetchval(
         "SELECT pg_get_functiondef($1::regproc)", name
     )

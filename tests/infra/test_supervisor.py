@@ -79,6 +79,22 @@ async def test_told_twice_it_does_not_wait(tmp_path: Path) -> None:
     assert await running == 1
 
 
+async def test_a_role_that_once_started_is_started_until_it_can_be(
+    tmp_path: Path,
+) -> None:
+    after_two = f"""
+import os, signal, sys
+open(f"{{sys.argv[1]}}/{{os.getpid()}}", "w").close()
+starts = len(os.listdir(sys.argv[1]))
+signal.pause() if starts == 3 else sys.exit({MISCONFIGURED} if starts == 2 else 1)
+"""
+    roles = {"role": _role(after_two, tmp_path)}
+    running = asyncio.create_task(supervise(roles, command=PYTHON, first_pause=0.01))
+    await _started(tmp_path, 3)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await running == 0
+
+
 async def test_wrong_settings_of_one_role_end_all(tmp_path: Path) -> None:
     roles = {
         "steady": _role(STEADY, tmp_path),
