@@ -74,8 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         fields = {field.name for field in msgspec.structs.fields(type(defaults))}
         for count in fields & COUNTS.keys():
             default = getattr(defaults, count)
-            told = f"{COUNTS[count]} ({default:,})"
-            subject.add_argument(f"--{count}", type=int, default=default, help=told)
+            help_ = f"{COUNTS[count]} ({default:,})"
+            subject.add_argument(f"--{count}", type=int, default=default, help=help_)
         subject.add_argument("--seed", type=int, help="of what is asked and killed")
         subject.add_argument("--seconds", type=float, default=defaults.seconds)
         subject.add_argument("--json", action="store_true", help="print JSON")

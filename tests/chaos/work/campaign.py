@@ -1,9 +1,10 @@
 """Runs are held while everything that holds them is killed, paused and cut off.
 
-Two dispatchers, three workers and two projectors, some of them behind proxies that do
-harm, do one run after the other. Killed are the roles, PostgreSQL and RabbitMQ; roles
-are paused for longer than their leases and go on as if nothing had been. When enough
-was done, the harm ends, the runs come to their end, and the auditor judges.
+Two dispatchers, three workers, two projectors, two intakes and a relay, some of them
+behind proxies that do harm, do one run after the other; a producer asks for runs over
+AMQP. Killed are the roles, PostgreSQL and RabbitMQ; roles are paused for longer than
+their leases and go on as if nothing had been. When enough was done, the harm ends, the
+runs come to their end, and the auditor judges.
 """
 
 import asyncio
@@ -45,12 +46,15 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.server import ChaosServer, chaos_server, through
 from tests.chaos.work.audit import judge_work
 from tests.chaos.work.fleet import Fleet, Member
+from tests.chaos.work.producing import Producer
 from tests.chaos.work.recording import record
 from tests.chaos.work.stalls import Stalls
 from tests.rabbit_ladder import OwnBroker, temporary_broker
 from tests.services.work.library import A_LIVE_RUN, library
 
 
+ORG: Final = "acme"
+ACTOR: Final = "user:ada"
 TESTS: Final = 20
 TRIALS: Final = 10
 AT_A_TIME: Final = 2
@@ -63,10 +67,12 @@ ENDING: Final = 180.0
 TOLD_EVERY: Final = 5.0
 AGAIN: Final = 0.2
 
-CREW: Final = {"dispatch": 2, "work": 3, "project": 2}
-WEIGHTS: Final = {"dispatch": 5, "work": 12, "project": 3}
+CREW: Final = {"dispatch": 2, "work": 3, "project": 2, "intake": 2, "relay": 1}
+WEIGHTS: Final = {"dispatch": 5, "work": 12, "project": 3, "intake": 3, "relay": 1}
 PAUSES: Final = 0.15  # of what is done to roles
 SERVER_EVERY: Final = 14  # kills
+BETWEEN: Final = 4  # trials, between two kills
+STARVED: Final = 15.0  # seconds, after which it goes on all the same
 FAULTS: Final = {"reset": 25, "delay": 20, "silence": 20, "half-open": 35}
 
 COMPLETED: Final = """
@@ -201,28 +207,29 @@ class Campaign:
 
     async def _disturb(self) -> None:
         """Hold runs and do harm, until it is enough."""
+        enough = asyncio.Event()
+        holding = asyncio.create_task(self._hold_runs(enough))
         harm = [
             asyncio.create_task(work)
             for work in (
-                self._hold_runs(),
+                self._kill_on(),
                 self.stalls.watch(),
                 self._trouble(self._database),
                 self._trouble(self._messages),
                 self._tell(),
             )
         ]
-        killing = asyncio.create_task(self._kill_on())
         try:
-            await asyncio.wait((killing, *harm), return_when=asyncio.FIRST_COMPLETED)
-            for task in (killing, *harm):
+            await asyncio.wait((holding, *harm), return_when=asyncio.FIRST_COMPLETED)
+            for task in harm:
                 if task.done():
                     task.result()
         finally:
-            for task in (killing, *harm):
+            for task in harm:
                 task.cancel()
-            await asyncio.gather(killing, *harm, return_exceptions=True)
-        if self._server.down.is_set():
-            await self._server.restart()
+            await asyncio.gather(*harm, return_exceptions=True)
+            enough.set()
+        await holding
 
     async def _end(self) -> None:
         """Wait until every run that was started has come to its end."""
@@ -293,15 +300,19 @@ class Campaign:
             and any(m.serving for m in self._fleet.members if m.role == "dispatch")
         )
 
-    async def _hold_runs(self) -> None:
-        """Start runs, a few at a time."""
+    async def _hold_runs(self, enough: asyncio.Event) -> None:
+        """Start runs, a few at a time, until it is enough."""
         async with open_event_log(
             self._server.database.app, application_name="chaos runs"
         ) as log:
             handler = Handler(log=log, deciders=DECIDER_OF, guard=guard.check)
             for command in library(TESTS, trials=TRIALS):
                 await surely(handler, command)
-            while True:
+            producer = Producer(
+                self._broker.url, keys=self._folder, org=ORG, actor=ACTOR
+            )
+            while not enough.is_set():
+                self.faults["commands asked again"] = producer.asked_again
                 done = await self._count(COMPLETED)
                 self._finished = await self._count(FINISHED)
                 if len(self.runs) - done >= AT_A_TIME:
@@ -314,8 +325,8 @@ class Campaign:
                     concurrency=CONCURRENCY,
                     allow_parallel=True,
                 )
-                await surely(handler, start)
                 self.runs.append(start)
+                await producer.ask(start)
 
     async def _kill_on(self) -> None:
         """Kill and pause, until enough was."""
@@ -334,6 +345,14 @@ class Campaign:
             else:
                 await self._harm_role()
             await asyncio.sleep(random.uniform(0.2, 1.6))
+            await self._progress()
+
+    async def _progress(self) -> None:
+        """Return once some work was done since, so that it is work that is harmed."""
+        until = time.monotonic() + STARVED
+        before = self._finished
+        while self._finished < before + BETWEEN and time.monotonic() < until:  # noqa: ASYNC110 - of other processes
+            await asyncio.sleep(AGAIN)
 
     async def _harm_role(self) -> None:
         random = self._random
@@ -421,9 +440,9 @@ async def surely(handler: Handler, command: Command) -> None:
     key = new_id()
     meta = Meta(
         command_id=key,
-        org_id="acme",
-        region="eu",
-        actor="user:ada",
+        org_id=ORG,
+        region="local",
+        actor=ACTOR,
         correlation_id=key,
         occurred_at=now(),
         roles=frozenset({"admin"}),
