@@ -43,10 +43,10 @@ lock: $(VENV)/.dev ## pin and hash what is installed
 	$(BIN)/uv pip compile --universal --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml infra/requirements/build.in -o infra/requirements/run.txt
 	$(BIN)/uv pip compile --universal --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml infra/requirements/build.in -o infra/requirements/dev.txt
 
-bench: $(VENV)/.dev ## measure speed and memory against peers; ARGS=--json
+bench: $(VENV)/.dev ## measure speed and memory against peers; ARGS=--json, ARGS=trials
 	$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: $(VENV)/.dev ## kill things under load and count what was lost; ARGS=log
+chaos: $(VENV)/.dev ## kill things under load and count what was lost; ARGS=log, work or slots
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: $(VENV)/.dev ## send bad input and count server errors

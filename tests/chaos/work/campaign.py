@@ -70,6 +70,7 @@ AGAIN: Final = 0.2
 CREW: Final = {"dispatch": 2, "work": 3, "project": 2, "intake": 2, "relay": 1}
 WEIGHTS: Final = {"dispatch": 5, "work": 12, "project": 3, "intake": 3, "relay": 1}
 PAUSES: Final = 0.15  # of what is done to roles
+PAUSES_UNFENCED: Final = 0.6
 SERVER_EVERY: Final = 14  # kills
 BETWEEN: Final = 4  # trials, between two kills
 STARVED: Final = 15.0  # seconds, after which it goes on all the same
@@ -358,7 +359,8 @@ class Campaign:
         random = self._random
         (role,) = random.choices(list(WEIGHTS), list(WEIGHTS.values()))
         member = random.choice([m for m in self._fleet.members if m.role == role])
-        if random.random() < PAUSES and member.serving:
+        pauses = PAUSES_UNFENCED if self._options.without == "fence" else PAUSES
+        if random.random() < pauses and member.serving:
             self.faults[f"pauses of {role}"] += 1
             seconds = LEASE_SECONDS * random.uniform(1.1, 1.6)
             task = asyncio.create_task(member.pause(seconds))

@@ -25,25 +25,31 @@ WITH leased AS MATERIALIZED (
      WHERE state = 'leased'
        AND expires_at > clock_timestamp()
      GROUP BY group_key
+), ready AS MATERIALIZED (
+    SELECT job.id, job.kind, job.state, job.fence, job.group_key, job.group_limit,
+           row_number() OVER (PARTITION BY job.group_key ORDER BY job.place) AS turn
+      FROM es.work AS job
+     WHERE job.state = 'ready'
+       AND (job.not_before IS NULL OR job.not_before <= clock_timestamp())
+       AND NOT EXISTS (
+           SELECT
+             FROM es.work AS other
+            WHERE other.key = job.key
+              AND other.id <> job.id
+              AND other.state IN ('ready', 'leased')
+              AND (other.place < job.place OR other.state = 'leased')
+       )
 )
+SELECT ready.id, ready.kind, ready.state, ready.fence
+  FROM ready
+  LEFT JOIN leased USING (group_key)
+ WHERE ready.group_key IS NULL
+    OR ready.turn <= ready.group_limit - coalesce(leased.jobs, 0)
+ UNION ALL
 SELECT job.id, job.kind, job.state, job.fence
   FROM es.work AS job
-  LEFT JOIN leased USING (group_key)
  WHERE job.state = 'leased'
    AND job.expires_at <= clock_timestamp()
-    OR job.state = 'ready'
-   AND (job.not_before IS NULL OR job.not_before <= clock_timestamp())
-   AND (job.group_limit IS NULL OR coalesce(leased.jobs, 0) < job.group_limit)
-   AND NOT EXISTS (
-       SELECT
-         FROM es.work AS other
-        WHERE other.key = job.key
-          AND other.id <> job.id
-          AND other.state IN ('ready', 'leased')
-          AND (other.place < job.place OR other.state = 'leased')
-   )
- ORDER BY job.place
- LIMIT 500
 """
 
 Job = tuple[UUID, int]
