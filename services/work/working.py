@@ -279,10 +279,12 @@ def _error_of(run: asyncio.Future[None]) -> BaseException | None:
 
 
 async def _cancel(task: asyncio.Future[Any]) -> None:
-    """End a task and wait for that."""
+    """End a task and wait for that; what it raised is not wanted any more."""
     if not task.done():
         task.cancel()
         await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()
 
 
 def _tell(

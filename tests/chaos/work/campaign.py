@@ -255,7 +255,7 @@ class Campaign:
         members: list[Member] = []
         for role, count in CREW.items():
             for number in range(count):
-                near = number == 0
+                near = number + 1 < max(count, 2)
                 app = database.app if near else through(self._database.port, APP)
                 feeder = (
                     database.projector
@@ -287,19 +287,18 @@ class Campaign:
                         role=role,
                         environment=environment(settings),
                         log=folder / f"{name}.log",
+                        near=near,
                         without=self._options.without,
                     )
                 )
         return members
 
     def _is_serving(self) -> bool:
-        """Say whether whoever waits has a worker who could take what is there."""
+        """Say whether there is a worker who could take what waits, and is told."""
         settled = time.monotonic() - SETTLING
-        return (
-            all(since < settled for since in self._up_since.values())
-            and any(m.serving for m in self._fleet.members if m.role == "work")
-            and any(m.serving for m in self._fleet.members if m.role == "dispatch")
-        )
+        serving = {m.role for m in self._fleet.members if m.serving and m.near}
+        up = all(since < settled for since in self._up_since.values())
+        return up and {"work", "dispatch"} <= serving
 
     async def _hold_runs(self, enough: asyncio.Event) -> None:
         """Start runs, a few at a time, until it is enough."""

@@ -27,12 +27,16 @@ class NotStartedError(Exception):
 
 @dataclass
 class Member:
-    """A place in the fleet: which role, with which settings, and who fills it now."""
+    """A place in the fleet: which role, with which settings, and who fills it now.
+
+    Who is not `near` reaches the database and the broker through proxies.
+    """
 
     name: str
     role: str
     environment: Mapping[str, str]
     log: Path
+    near: bool = True
     without: str | None = None
     process: asyncio.subprocess.Process | None = None
     ready: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,6 +1,6 @@
 """Looks, again and again, at what could run and is not being run.
 
-A job's wait counts only while a worker serves and database and broker are up; what
+A job's wait begins anew whenever no worker serves, or database or broker are away; what
 waits for its time, for its key or for a place in its group waits rightly.
 """
 
@@ -86,6 +86,7 @@ class Stalls:
                 at = time.monotonic()
                 if rows is None:
                     before = None
+                    self._waited = {}
                     continue
                 self._add(rows, 0.0 if before is None else at - before)
                 before = at
