@@ -25,6 +25,7 @@ from tests.bench import (
     commands,
     freshness,
     importing,
+    intake,
     memory,
     others,
     over_http,
@@ -49,6 +50,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
         memory,
         importing,
         trials,
+        intake,
     )
 }
 
@@ -87,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--rounds", type=int, default=3, help="rounds of each")
     found.add_argument("--seconds", type=float, default=3.0, help="of each round")
     found.add_argument("--trials", type=int, default=10_000, help="of the run")
+    found.add_argument("--commands", type=int, default=50_000, help="that wait")
     found.add_argument("--postgres", help="a superuser's address of a durable server")
     found.add_argument(
         "--recorded", type=Path, help="a recorded file to import (default: generated)"
@@ -104,6 +107,7 @@ async def work(chosen: argparse.Namespace) -> tuple[list[Figure], dict[str, str]
         seconds=chosen.seconds,
         recorded=chosen.recorded,
         trials=chosen.trials,
+        commands=chosen.commands,
     ) as place:
         for row in chosen.rows or ROWS:
             screen.print(f"measuring {row}", style="dim")

@@ -61,6 +61,7 @@ class Bench:
     seconds: float
     recorded: Path | None
     trials: int
+    commands: int
 
     @asynccontextmanager
     async def database(self, name: str) -> AsyncIterator["Place"]:
@@ -140,6 +141,7 @@ async def bench(
     seconds: float,
     recorded: Path | None,
     trials: int,
+    commands: int,
 ) -> AsyncIterator[Bench]:
     """Yield a bench on an own embedded server, or on the server of an address."""
     async with AsyncExitStack() as stack:
@@ -160,6 +162,7 @@ async def bench(
             seconds=seconds,
             recorded=recorded,
             trials=trials,
+            commands=commands,
         )
 
 
