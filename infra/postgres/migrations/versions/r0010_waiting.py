@@ -3,8 +3,8 @@
 from infra.postgres.migrations.upgrading import apply
 
 
-revision = "0009"
-down_revision = "0008"
+revision = "0010"
+down_revision = "0009"
 
 
 def upgrade() -> None:
