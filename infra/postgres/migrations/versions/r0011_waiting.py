@@ -3,8 +3,8 @@
 from infra.postgres.migrations.upgrading import apply
 
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 
 def upgrade() -> None:
