@@ -9,10 +9,10 @@ task are not independent.
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import comb, sqrt
+from statistics import NormalDist
 from typing import Final, Literal
 
 import msgspec
-from scipy.special import ndtri, stdtrit
 
 
 CONFIDENCE: Final = 0.95
@@ -57,7 +57,7 @@ def pass_rate(
     if not trials:
         return _none(None, confidence, left_out=len(counts))
     share = passed / trials
-    z = float(ndtri((1 + confidence) / 2))
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     middle = share + z * z / (2 * trials)
     half = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
     scale = 1 + z * z / trials
@@ -147,6 +147,8 @@ def _over_tasks(
         return _none(float(mean), confidence, left_out, tasks=tasks, trials=trials)
     spread = sum(((value - mean) ** 2 for value in values), Fraction())
     error = sqrt(spread / (tasks - 1) / tasks)
+    from scipy.special import stdtrit  # noqa: PLC0415 - 40 MB that few processes need
+
     half = float(stdtrit(tasks - 1, (1 + confidence) / 2)) * error
     return Estimate(
         value=float(mean),
