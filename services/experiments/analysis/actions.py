@@ -47,7 +47,7 @@ class ActionMix(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Following(msgspec.Struct, frozen=True, kw_only=True):
-    """How often one action followed another of the same agent.
+    """How often one action followed another of the same agent, a step later.
 
     `probability` is the share of what followed `action`; `reward_after` the mean reward
     of the following action, and `over_usual` that less its mean over all.
@@ -153,12 +153,13 @@ def mixes(run: Run, actions: Actions) -> list[ActionMix]:
 
 
 def sequences(actions: Actions) -> Sequences:
-    """Return which action follows which, agent by agent, in order of steps."""
+    """Return which action follows which, agent by agent, from step to step."""
     order = np.lexsort((actions.step_number, actions.agent_id))
     agents = actions.agent_id[order]
     codes = actions.action_type.codes[order]
     rewards = actions.reward[order]
-    same: Flags = agents[1:] == agents[:-1]
+    number = actions.step_number[order]
+    same: Flags = (agents[1:] == agents[:-1]) & (number[1:] == number[:-1] + 1)
     before, after, reward = codes[:-1][same], codes[1:][same], rewards[1:][same]
     kinds = len(actions.action_type.names)
     cells = before * kinds + after

@@ -182,7 +182,10 @@ class Reproductions:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What was recorded of one simulation."""
+    """What was recorded of one simulation.
+
+    `complete` says that tables which are there hold every agent at every step.
+    """
 
     steps: Steps
     agents: Agents
@@ -192,6 +195,7 @@ class Run:
     experiences: Experiences | None = None
     incidents: Incidents | None = None
     reproductions: Reproductions | None = None
+    complete: bool = True
 
     @property
     def last_step(self) -> int:

@@ -129,7 +129,7 @@ def population(run: Run) -> Population | None:
     encounters = int(steps.combat_encounters[-1])
     shared = float(steps.resources_shared[-1])
     interactions = None
-    if run.actions is not None:
+    if run.actions is not None and run.complete:
         interactions = ratio(len(run.actions.agent_id), agent_steps)
     return Population(
         steps=len(steps.step_number),

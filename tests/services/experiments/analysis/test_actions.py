@@ -66,6 +66,12 @@ def test_pairs_do_not_join_two_agents() -> None:
     assert sequences(one_each).predictability is None
 
 
+def test_pairs_do_not_join_steps_between_which_nothing_is_known() -> None:
+    sparse = actions((0, 0, "move", 0), (2, 0, "gather", 0), (3, 0, "move", 0))
+    (pair,) = sequences(sparse).pairs
+    assert (pair.action, pair.following) == ("gather", "move")
+
+
 def test_what_comes_next_is_predictable_where_it_always_follows() -> None:
     turns = [(step, 0, ("move", "gather")[step % 2], 0.0) for step in range(9)]
     assert sequences(actions(*turns)).predictability == pytest.approx(1)
