@@ -2,84 +2,20 @@
 
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from services.experiments.analysis.columns import NONE, Actions, Flags, Run
-from services.experiments.analysis.measures import (
-    Rate,
-    Spread,
-    entropy,
-    rate,
-    ratio,
-    spread,
+from services.experiments.analysis.measures import entropy, rate, ratio, spread
+from services.experiments.analysis.results import (
+    ActionMix,
+    ActionStatistics,
+    Behaviour,
+    Following,
+    Sequences,
 )
 
 
 PAIR: Final = 2
-
-
-class ActionStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of action: how often, its success, its reward, alone or with others.
-
-    `share` is of all actions, `per_step` over the steps in which anybody acted.
-    `resources_change` is what the agent had after less what it had before.
-    """
-
-    action_type: str
-    share: Rate
-    per_step: float
-    success: Rate
-    reward: Spread
-    resources_change: Spread
-    interactive: Rate
-    solo_reward: Spread | None
-    interactive_reward: Spread | None
-
-
-class ActionMix(msgspec.Struct, frozen=True, kw_only=True):
-    """How a type of agents divides its actions; `diversity` is 1 of equal shares."""
-
-    agent_type: str
-    n: int
-    shares: dict[str, float]
-    diversity: float
-
-
-class Following(msgspec.Struct, frozen=True, kw_only=True):
-    """How often one action followed another of the same agent, a step later.
-
-    `probability` is the share of what followed `action`; `reward_after` the mean reward
-    of the following action, and `over_usual` that less its mean over all.
-    """
-
-    action: str
-    following: str
-    probability: Rate
-    reward_after: float
-    over_usual: float
-
-
-class Sequences(msgspec.Struct, frozen=True, kw_only=True):
-    """Pairs of actions, n of them; `predictability` is 1 where one tells the next.
-
-    It is 1 - H(next | action) / H(next).
-    """
-
-    n: int
-    pairs: list[Following]
-    predictability: float | None
-
-
-class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """What agents did, over all actions of a run."""
-
-    n: int
-    agents: int
-    actions: list[ActionStatistics]
-    interactive: Rate
-    mixes: list[ActionMix]
-    sequences: Sequences
 
 
 def behaviour(run: Run) -> Behaviour | None:

@@ -22,12 +22,12 @@ recorded is left out and the weights are of the others.
 from itertools import combinations
 from typing import Final
 
-import msgspec
 import numpy as np
 from scipy.spatial import cKDTree
 
 from services.experiments.analysis.columns import NONE, TYPES, Flags, Ints, Run
 from services.experiments.analysis.measures import lead, ratio
+from services.experiments.analysis.results import Advantage
 from services.experiments.analysis.survival import lifespan
 
 
@@ -43,20 +43,6 @@ WEIGHTS: Final = {
 EARLY_MIDDLE_LATE: Final = (0.3, 0.3, 0.4)
 GROWTH_PHASES: Final = (0.25, 0.25, 0.3)
 PHASES: Final = 3
-
-
-class Advantage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the first type has over the second, from -1 to 1; None: not recorded."""
-
-    first: str
-    second: str
-    acquisition: float | None
-    reproduction: float | None
-    survival: float
-    growth: float
-    combat: float | None
-    position: float | None
-    composite: float
 
 
 def advantages(run: Run) -> list[Advantage] | None:

@@ -4,9 +4,9 @@ The unit is a run; its steps are not independent. Runs of the same seed are pair
 every seed of both designs is in the other: common random numbers then cancel.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -15,74 +15,20 @@ from scipy.stats import false_discovery_control, mannwhitneyu, ttest_ind, ttest_
 
 from services.experiments.analysis.columns import Floats
 from services.experiments.analysis.learning import hedges
-from services.experiments.analysis.measures import (
-    CONFIDENCE,
+from services.experiments.analysis.measures import CONFIDENCE, mean_interval, spread
+from services.experiments.analysis.results import (
+    Analysis,
+    Band,
+    Comparison,
+    Difference,
     Interval,
-    Spread,
-    mean_interval,
-    spread,
+    Population,
+    Replicate,
 )
-from services.experiments.analysis.population import Population
-from services.experiments.analysis.report import Analysis
 
 
 MIN_RUNS: Final = 2
 OUTSIDE: Final = (1 - CONFIDENCE) / 2
-
-
-class Replicate(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a design: its seed, its figures, its population by step."""
-
-    seed: int
-    figures: Mapping[str, float | None]
-    total_agents: Sequence[int]
-
-
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A figure of two designs, first less second, over runs that have it.
-
-    `effect` is Hedges' g, for pairs of the differences (Cohen's d_z, corrected alike);
-    `superiority` the chance that a run of the first exceeds one of the second, ties
-    half (Vargha and Delaney's A); `detectable` the difference that so many runs would
-    find with power 0.8. `corrected` is `p_value` by Benjamini and Hochberg (1995) over
-    all figures compared.
-    """
-
-    figure: str
-    method: Literal["Welch's t", "paired t", "none"]
-    first: Spread | None
-    second: Spread | None
-    n: int
-    difference: float | None
-    interval: Interval | None
-    effect: float | None
-    superiority: float | None
-    detectable: float | None
-    p_value: float | None
-    corrected: float | None
-
-
-class Band(msgspec.Struct, frozen=True, kw_only=True):
-    """The population of a design's runs step by step: mean, and 95 % of the runs.
-
-    A run that ended early has no agents afterwards.
-    """
-
-    runs: int
-    mean: list[float]
-    low: list[float]
-    high: list[float]
-
-
-class Comparison(msgspec.Struct, frozen=True, kw_only=True):
-    """Two designs compared."""
-
-    paired: bool
-    first_runs: int
-    second_runs: int
-    differences: list[Difference]
-    first_band: Band
-    second_band: Band
 
 
 def compare(first: Sequence[Replicate], second: Sequence[Replicate]) -> Comparison:

@@ -1,13 +1,13 @@
 """Which type of agents dominates: at the end, by survival, and over the whole run."""
 
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from services.experiments.analysis.columns import NONE, TYPES, Floats, Ints, Run, Steps
 from services.experiments.analysis.measures import ratio
+from services.experiments.analysis.results import Dominance, Phase, Score, Switch
 
 
 MIN_TREND: Final = 4
@@ -17,58 +17,6 @@ RECENT_AREA: Final = 0.3
 DURATION: Final = 0.2
 GROWTH: Final = 0.1
 FINAL: Final = 0.2
-
-Phase = Literal["early", "middle", "late"]
-
-
-class Switch(msgspec.Struct, frozen=True, kw_only=True):
-    """One type took over from another; the phases are thirds of the steps."""
-
-    step: int
-    loser: str
-    winner: str
-    phase: Phase
-
-
-class Score(msgspec.Struct, frozen=True, kw_only=True):
-    """What a type's composite dominance is made of.
-
-    area           its share of all agent-steps
-    recent_area    the same, step i of n weighing 1 + i / n
-    duration       its share of the steps in which anybody lived that it dominated
-    growth         last count over the mean of the second half, less 1; at least 0
-    final          its share of the last step's agents
-
-    composite = 0.2 area + 0.3 recent_area + 0.2 duration + 0.1 growth + 0.2 final.
-    """
-
-    agent_type: str
-    area: float
-    recent_area: float
-    duration: float
-    growth: float
-    final: float
-    composite: float
-
-
-class Dominance(msgspec.Struct, frozen=True, kw_only=True):
-    """Which type dominates by each measure; None where nobody does.
-
-    A tie falls to the type that is named first: system, independent, control.
-    `by_survival` compares mean lives, whose end is the last step for the living.
-    `transitions` are the shares of each type's losses that go to each other type;
-    `mean_period` is how many steps a type's dominance lasted.
-    """
-
-    by_population: str | None
-    by_survival: str | None
-    composite: str | None
-    mean_lives: dict[str, float]
-    scores: list[Score]
-    switches: list[Switch]
-    switches_per_step: float
-    mean_period: dict[str, float]
-    transitions: dict[str, dict[str, float]]
 
 
 def dominance(run: Run) -> Dominance | None:

@@ -15,13 +15,13 @@ their worst step.
 """
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final
 
-import msgspec
 import numpy as np
 
 from services.experiments.analysis.columns import TYPES, Flags, Floats, Ints, Run, Steps
 from services.experiments.analysis.dominance import dominance
+from services.experiments.analysis.results import Kind, Occurrence
 
 
 WINDOW: Final = 10
@@ -31,23 +31,8 @@ OUTLIER: Final = 3.5
 NORMAL: Final = 0.6745
 FEW: Final = 5
 
-Kind = Literal[
-    "extinction", "crash", "boom", "depletion", "takeover", "combat", "births", "deaths"
-]
 
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that stands out; `before` and `after` are what it changed."""
-
-    step: int
-    kind: Kind
-    subject: str
-    severity: float
-    before: float
-    after: float
-
-
-def significant_events(run: Run, *, least: float = 0.0) -> list[Event]:
+def significant_events(run: Run, *, least: float = 0.0) -> list[Occurrence]:
     """Return what stands out in order of steps, as severe as `least` or more."""
     if not len(run.steps.step_number):
         return []
@@ -64,14 +49,14 @@ def significant_events(run: Run, *, least: float = 0.0) -> list[Event]:
     return sorted(severe, key=lambda each: (each.step, -each.severity, each.kind))
 
 
-def _extinctions(steps: Steps) -> Iterator[Event]:
+def _extinctions(steps: Steps) -> Iterator[Occurrence]:
     for name in (*TYPES, "all"):
         counts = steps.total_agents if name == "all" else steps.of_type(name)
         lived = np.flatnonzero(counts)
         if not len(lived) or counts[-1]:
             continue
         shares = counts[lived] / steps.total_agents[lived]
-        yield Event(
+        yield Occurrence(
             step=int(steps.step_number[lived[-1] + 1]),
             kind="extinction",
             subject=name,
@@ -81,7 +66,7 @@ def _extinctions(steps: Steps) -> Iterator[Event]:
         )
 
 
-def _changes(steps: Steps) -> Iterator[Event]:
+def _changes(steps: Steps) -> Iterator[Occurrence]:
     counts = steps.total_agents.astype(float)
     before = counts[np.maximum(np.arange(len(counts)) - WINDOW, 0)]
     fell = np.divide(
@@ -100,7 +85,7 @@ def _changes(steps: Steps) -> Iterator[Event]:
     )
 
 
-def _depletions(steps: Steps) -> Iterator[Event]:
+def _depletions(steps: Steps) -> Iterator[Occurrence]:
     most = np.maximum.accumulate(steps.total_resources)
     left = np.divide(
         steps.total_resources, most, out=np.ones_like(most), where=most > 0
@@ -114,7 +99,7 @@ def _depletions(steps: Steps) -> Iterator[Event]:
     )
 
 
-def _takeovers(run: Run) -> Iterator[Event]:
+def _takeovers(run: Run) -> Iterator[Occurrence]:
     found = dominance(run)
     if found is None:
         return
@@ -122,7 +107,7 @@ def _takeovers(run: Run) -> Iterator[Event]:
     for switch in found.switches:
         at = place[switch.step]
         own = float(run.steps.of_type(switch.winner)[at])
-        yield Event(
+        yield Occurrence(
             step=switch.step,
             kind="takeover",
             subject=switch.winner,
@@ -132,7 +117,7 @@ def _takeovers(run: Run) -> Iterator[Event]:
         )
 
 
-def _bursts(steps: Steps, kind: Kind, counts: Ints) -> Iterator[Event]:
+def _bursts(steps: Steps, kind: Kind, counts: Ints) -> Iterator[Occurrence]:
     middle = float(np.median(counts))
     scale = float(np.median(np.abs(counts - middle)))
     scores = NORMAL * (counts - middle) / scale if scale else counts - middle
@@ -157,7 +142,7 @@ def _worst(
     rows: Flags,
     severity: Floats,
     change: tuple[Floats, Floats],
-) -> Iterator[Event]:
+) -> Iterator[Occurrence]:
     """Yield one event for each stretch of rows, at its most severe step."""
     kind, subject = what
     before, after = change
@@ -166,7 +151,7 @@ def _worst(
     )
     for start, end in edges.reshape(-1, 2):
         at = int(start) + int(severity[start:end].argmax())
-        yield Event(
+        yield Occurrence(
             step=int(steps.step_number[at]),
             kind=kind,
             subject=subject,

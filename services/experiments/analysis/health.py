@@ -1,26 +1,8 @@
 """What changed agents' health, and by how much."""
 
-import msgspec
-
 from services.experiments.analysis.columns import Run
-from services.experiments.analysis.measures import Rate, Spread, rate, spread
-
-
-class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """The incidents of one cause; `fatal` left the agent without health."""
-
-    cause: str
-    share: Rate
-    change: Spread
-    fatal: Rate
-
-
-class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """Every change of health, by cause, the most frequent first."""
-
-    n: int
-    per_agent_step: float | None
-    causes: list[Cause]
+from services.experiments.analysis.measures import rate, spread
+from services.experiments.analysis.results import Cause, Health
 
 
 def health(run: Run) -> Health | None:

@@ -4,54 +4,16 @@ from itertools import pairwise
 from math import sqrt
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from services.experiments.analysis.columns import Experiences, Flags, Floats, Run
-from services.experiments.analysis.measures import (
-    Interval,
-    Spread,
-    entropy,
-    ratio,
-    slope,
-    spread,
-)
+from services.experiments.analysis.measures import entropy, ratio, slope, spread
+from services.experiments.analysis.results import CurvePoint, ModuleProgress
 
 
 THIRD: Final = 3
 BINS: Final = 20
 MIN_GROUP: Final = 2
-
-
-class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The mean reward of the decisions of some steps."""
-
-    first_step: int
-    last_step: int
-    n: int
-    mean_reward: float
-
-
-class ModuleProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How a learning module did, early (first third of the steps) and late (last).
-
-    `trend` is the change of a step's mean reward per step; `effect` is Hedges' g of
-    late against early rewards; `exploration` is the entropy of the choices, 1 where
-    all that occur are as frequent.
-    """
-
-    module_type: str
-    n: int
-    agents: int
-    reward: Spread
-    early: Spread | None
-    late: Spread | None
-    effect: float | None
-    trend: float
-    trend_interval: Interval | None
-    early_exploration: float | None
-    late_exploration: float | None
-    curve: list[CurvePoint]
 
 
 def progress(run: Run) -> list[ModuleProgress] | None:

@@ -3,54 +3,18 @@
 from math import sqrt
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 from scipy.stats import binomtest
+
+from services.experiments.analysis.results import Interval, Rate, Spread
 
 
 Numbers = npt.NDArray[Any]
 
 CONFIDENCE = 0.95
 PAIR = 2
-
-
-class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """A confidence interval, and how it was made."""
-
-    low: float
-    high: float
-    confidence: float
-    method: str
-
-
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """How n numbers are spread; `interval` is Student's for the mean.
-
-    The variance is that of the sample (n - 1); `variation` is deviation over mean.
-    """
-
-    n: int
-    mean: float
-    variance: float
-    deviation: float
-    variation: float | None
-    least: float
-    lower_quartile: float
-    median: float
-    upper_quartile: float
-    most: float
-    interval: Interval | None
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """How many of n; the interval is Wilson's."""
-
-    n: int
-    count: int
-    share: float | None
-    interval: Interval | None
 
 
 def spread(values: Numbers) -> Spread | None:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import msgspec
 import numpy as np
 from scipy.signal import find_peaks
 
@@ -14,110 +13,20 @@ from services.experiments.analysis.columns import (
     Run,
     Steps,
 )
-from services.experiments.analysis.measures import (
-    Interval,
+from services.experiments.analysis.measures import entropy, ratio, slope, spread
+from services.experiments.analysis.results import (
+    Hotspot,
+    Population,
+    ResourceUse,
+    Rhythm,
+    Size,
     Spread,
-    entropy,
-    ratio,
-    slope,
-    spread,
 )
 
 
 FULL_HEALTH: Final = 100.0
 HOTSPOTS: Final = 5
 MIN_RHYTHM: Final = 8
-
-
-class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """How many agents there were over the steps.
-
-    `stability` is the least over the most, `momentum` the last step times the most over
-    the first, `trend` the change per step by least squares. Steps count from `initial`.
-    """
-
-    agent_type: str
-    initial: int
-    final: int
-    peak: int
-    peak_step: int
-    extinct_step: int | None
-    agent_steps: int
-    mean_share: float | None
-    spread: Spread
-    stability: float | None
-    momentum: float | None
-    trend: float
-    trend_interval: Interval | None
-
-
-class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a population swings: `period` is where its spectrum is strongest.
-
-    `strength` is the share of the variance around the trend that this period has.
-    """
-
-    peaks: list[int]
-    troughs: list[int]
-    period: float | None
-    strength: float | None
-
-
-class Population(msgspec.Struct, frozen=True, kw_only=True):
-    """A population over its steps.
-
-    Rates are per agent-step. `type_entropy` is Shannon's, 1 where types are equal.
-    `health_maintenance` is the mean health over full health.
-    """
-
-    steps: int
-    total: Size
-    types: list[Size]
-    births: int
-    deaths: int
-    reproduction_rate: float | None
-    conflict_rate: float | None
-    cooperation_rate: float | None
-    conflict_to_cooperation: float | None
-    attack_success: float | None
-    interaction_rate: float | None
-    type_entropy: float
-    max_generation: int
-    genetic_diversity: Spread
-    dominant_genome: Spread
-    health_maintenance: float
-    age: Spread
-    reward: Spread
-    rhythm: Rhythm
-
-
-class Hotspot(msgspec.Struct, frozen=True, kw_only=True):
-    """A resource node that held much: its mean amount, and that over all nodes'."""
-
-    resource_id: int
-    position_x: float
-    position_y: float
-    mean_amount: float
-    times_mean: float
-
-
-class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Resources over the steps; `utilisation` is what was consumed over what was there.
-
-    `consumed` is per step; `consumed_per_agent_step` over all agent-steps.
-    """
-
-    steps: int
-    total: Spread
-    per_agent: Spread
-    consumed_total: float
-    consumed: Spread
-    peak_consumption_step: int
-    utilisation: float | None
-    consumed_per_agent_step: float | None
-    efficiency: Spread
-    entropy: Spread
-    hotspots: list[Hotspot]
 
 
 def population(run: Run) -> Population | None:

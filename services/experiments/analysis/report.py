@@ -4,38 +4,17 @@ Pure: the same columns give the same answers. numpy and scipy are imported with 
 module, so it is imported where they are needed, not before.
 """
 
-import msgspec
-
-from services.experiments.analysis.actions import Behaviour, behaviour
-from services.experiments.analysis.advantage import Advantage, advantages
+from services.experiments.analysis.actions import behaviour
+from services.experiments.analysis.advantage import advantages
 from services.experiments.analysis.columns import Run
-from services.experiments.analysis.dominance import Dominance, dominance
-from services.experiments.analysis.events import Event, significant_events
-from services.experiments.analysis.health import Health, health
-from services.experiments.analysis.learning import ModuleProgress, progress
-from services.experiments.analysis.population import (
-    Population,
-    ResourceUse,
-    population,
-    resource_use,
-)
-from services.experiments.analysis.reproduction import Reproduction, reproduction
-from services.experiments.analysis.survival import Survival, survival
-
-
-class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run's columns say; None where what it takes was not recorded."""
-
-    population: Population | None
-    resources: ResourceUse | None
-    survival: Survival | None
-    dominance: Dominance | None
-    advantages: list[Advantage] | None
-    behaviour: Behaviour | None
-    reproduction: Reproduction | None
-    learning: list[ModuleProgress] | None
-    health: Health | None
-    events: list[Event]
+from services.experiments.analysis.dominance import dominance
+from services.experiments.analysis.events import significant_events
+from services.experiments.analysis.health import health
+from services.experiments.analysis.learning import progress
+from services.experiments.analysis.population import population, resource_use
+from services.experiments.analysis.reproduction import reproduction
+from services.experiments.analysis.results import Analysis
+from services.experiments.analysis.survival import survival
 
 
 def analyse(run: Run, *, least_severity: float = 0.0) -> Analysis:

@@ -1,32 +1,10 @@
 """Who reproduced, who tried in vain, and why."""
 
-import msgspec
 import numpy as np
 
 from services.experiments.analysis.columns import Run
-from services.experiments.analysis.measures import Rate, rate, ratio
-
-
-class TypeReproduction(msgspec.Struct, frozen=True, kw_only=True):
-    """How the agents of a type reproduced.
-
-    `offspring_per_agent` is over all agents of the type, `first_step` of the first
-    success.
-    """
-
-    agent_type: str
-    success: Rate
-    offspring_per_agent: float | None
-    parents: int
-    first_step: int | None
-
-
-class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
-    """Attempts to reproduce, and the reasons of those that failed."""
-
-    success: Rate
-    failures: dict[str, Rate]
-    by_type: list[TypeReproduction]
+from services.experiments.analysis.measures import rate, ratio
+from services.experiments.analysis.results import Reproduction, TypeReproduction
 
 
 def reproduction(run: Run) -> Reproduction | None:

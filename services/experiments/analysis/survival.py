@@ -6,51 +6,16 @@ Who lives at the end is censored, not left out: survival is Kaplan and Meier's e
 
 from typing import Final
 
-import msgspec
 import numpy as np
 from scipy.stats import CensoredData, ecdf, logrank
 
 from services.experiments.analysis.columns import NONE, Flags, Ints, Run
-from services.experiments.analysis.measures import Rate, Spread, rate, spread
+from services.experiments.analysis.measures import rate, spread
+from services.experiments.analysis.results import Lifespan, LifespanTest, Survival
 
 
 MIN_GROUP: Final = 2
 HALF: Final = 0.5
-
-
-class Lifespan(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a group of agents lived, in steps.
-
-    `median` is where survival first is one half or less, None where it never is;
-    `restricted_mean` the mean life up to the last step, the area under the curve.
-    `alive` counts who lives at the end, `of_the_dead` is spread over the others.
-    """
-
-    group: str
-    n: int
-    alive: Rate
-    median: float | None
-    restricted_mean: float
-    of_the_dead: Spread | None
-
-
-class LifespanTest(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether two types live as long, by the log-rank test."""
-
-    first: str
-    second: str
-    n: int
-    statistic: float
-    p_value: float
-
-
-class Survival(msgspec.Struct, frozen=True, kw_only=True):
-    """How long agents lived, over all, by type and by generation."""
-
-    overall: Lifespan
-    by_type: list[Lifespan]
-    by_generation: list[Lifespan]
-    tests: list[LifespanTest]
 
 
 def survival(run: Run) -> Survival | None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm, t, ttest_ind, ttest_rel
 
-from services.experiments.analysis.comparison import Replicate, band, compare, figures
+from services.experiments.analysis.comparison import band, compare, figures
 from services.experiments.analysis.report import analyse
+from services.experiments.analysis.results import Replicate
 from tests.services.experiments.analysis.given_run import agents, run, steps
 
 

@@ -2,11 +2,12 @@
 
 import pytest
 
-from services.experiments.analysis.events import Event, significant_events
+from services.experiments.analysis.events import significant_events
+from services.experiments.analysis.results import Occurrence
 from tests.services.experiments.analysis.given_run import run, steps
 
 
-def of_kind(found: list[Event], kind: str) -> list[Event]:
+def of_kind(found: list[Occurrence], kind: str) -> list[Occurrence]:
     return [each for each in found if each.kind == kind]
 
 
