@@ -66,7 +66,8 @@ def sample_ratio(data: Evaluations, options: Options) -> list[SampleRatio]:
     Intended are equal shares where all models have the same number of places, and
     otherwise the shares in which places were reserved. Only sessions count that were
     reserved while every model had room: when one is full, the others are shown more
-    often by intention. An alarm is p < 0.001.
+    often by intention. Places go to the least filled model, so counts vary less than by
+    chance, and an alarm (p < 0.001) is hardly a false one.
     """
     if len(data.models) < MODELS:
         return []
