@@ -34,6 +34,8 @@ from projections.catalogue import GROUPS, TABLES
 from projections.checkpoints import Watch, checkpoint
 from projections.runner import spare_collector
 from services.access import organisations, users
+from services.dashboard.playgrounds import PlaygroundPages
+from services.dashboard.web import Desk
 from services.decider import AnyDecider
 from services.guard import PERMISSIONS
 from services.http import checks
@@ -87,14 +89,30 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
         accounts = await stack.enter_async_context(signing_in(settings, parts, ended))
         watch = Watch(parts.pool)
         numbers = Metrics()
+        reader = PoolReader(parts.pool)
+        limits = Limits(
+            wait_seconds=settings.max_wait_seconds, proxies=settings.proxies
+        )
+        checking = verifier(settings, ended)
+        desk = Desk(
+            handle=parts.handler.handle,
+            verifier=checking,
+            clock=now,
+            ids=new_id,
+            secret=cursor_secret(settings),
+            limits=limits,
+        )
+        pages = PlaygroundPages(
+            desk, reader=reader, folding=parts.handler, caught_up=watch.wait_for
+        )
         port = await stack.enter_async_context(
             serving(
                 make_app(
                     handler=parts.handler,
                     log=parts.log,
                     blobs=parts.blobs,
-                    verifier=verifier(settings, ended),
-                    reader=PoolReader(parts.pool),
+                    verifier=checking,
+                    reader=reader,
                     snapshots=PoolSnapshots(parts.pool),
                     calculate=Calculator().statistics,
                     commands=COMMANDS,
@@ -106,11 +124,9 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     ids=new_id,
                     metrics=numbers,
                     secret=cursor_secret(settings),
-                    limits=Limits(
-                        wait_seconds=settings.max_wait_seconds,
-                        proxies=settings.proxies,
-                    ),
+                    limits=limits,
                     accounts=accounts,
+                    pages=pages.routes(),
                 ),
                 host=settings.http_host,
                 port=settings.http_port,

@@ -1,6 +1,6 @@
 """The HTTP interface, assembled: which path is answered by what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -62,12 +62,14 @@ def make_app(
     secret: bytes,
     limits: Limits,
     accounts: Accounts | None = None,
+    pages: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """Return the application that producers and dashboards talk to.
 
     `entities` names, for a read table with a stream per row, the decider that folds
     them. `secret` signs cursors: processes that serve one address share it. Without
-    `accounts` tokens come from elsewhere, and nobody signs in here.
+    `accounts` tokens come from elsewhere, and nobody signs in here. `pages` are routes
+    for people, beside those of machines.
     """
     identify = partial(asking.identify, verifier=verifier)
     edge = Edge(metrics=metrics, ids=ids)
@@ -143,6 +145,7 @@ def make_app(
             get("/v1/playgrounds/{id}/exports/{shape}", playgrounds.export),
             get("/v1/{context}/{table}", table_routes.rows),
             get("/v1/{context}/{table}/{id}", table_routes.row),
+            *pages,
         ]
     )
     app[LANE] = command_routes

@@ -19,6 +19,8 @@ from infra.memory.event_log import MemoryBlobs, MemoryEventLog
 from infra.tokens import Issuer, TokenVerifier
 from projections.catalogue import TABLES
 from services import guard
+from services.dashboard.playgrounds import PlaygroundPages
+from services.dashboard.web import Desk
 from services.handling import Handler
 from services.http.app import make_app
 from services.http.limits import Limits
@@ -209,20 +211,33 @@ async def open_world(
     log = FailingLog(clock=now, ids=new_id)
     handler = Handler(log=log, deciders=DECIDER_OF, guard=guard.check)
     metrics = Metrics()
+    verifier = TokenVerifier(
+        [KEY.public_key()],
+        issuer="tests",
+        audience="rehearsal",
+        region="local",
+        clock=now,
+    )
+    desk = Desk(
+        handle=handler.handle,
+        verifier=verifier,
+        clock=now,
+        ids=new_id,
+        secret=SECRET,
+        limits=limits or Limits(),
+    )
+    pages = PlaygroundPages(
+        desk, reader=reader or NoTables(), folding=handler, caught_up=caught_up
+    )
     app = make_app(
         handler=handler,
         log=log,
         blobs=MemoryBlobs(),
-        verifier=TokenVerifier(
-            [KEY.public_key()],
-            issuer="tests",
-            audience="rehearsal",
-            region="local",
-            clock=now,
-        ),
+        verifier=verifier,
         reader=reader or NoTables(),
         snapshots=snapshots or NoTables(),
         calculate=calculate,
+        pages=pages.routes(),
         commands=COMMANDS,
         permissions=guard.PERMISSIONS,
         tables=TABLES,
