@@ -34,6 +34,7 @@ from projections.catalogue import GROUPS, TABLES
 from projections.checkpoints import Watch, checkpoint
 from projections.runner import spare_collector
 from services.access import organisations, users
+from services.accounts.accounts import Accounts
 from services.dashboard.playgrounds import PlaygroundPages
 from services.dashboard.web import Desk
 from services.decider import AnyDecider
@@ -45,6 +46,7 @@ from services.http.metrics import Metrics
 from services.http.reading import PoolReader
 from services.http.serving import serving
 from services.http.snapshots import PoolSnapshots
+from services.identity import Verifier
 from services.playgrounds import evaluations, playgrounds
 from services.routing import COMMANDS
 from services.testing import (
@@ -89,22 +91,10 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
         accounts = await stack.enter_async_context(signing_in(settings, parts, ended))
         watch = Watch(parts.pool)
         numbers = Metrics()
-        reader = PoolReader(parts.pool)
         limits = Limits(
             wait_seconds=settings.max_wait_seconds, proxies=settings.proxies
         )
         checking = verifier(settings, ended)
-        desk = Desk(
-            handle=parts.handler.handle,
-            verifier=checking,
-            clock=now,
-            ids=new_id,
-            secret=cursor_secret(settings),
-            limits=limits,
-        )
-        pages = PlaygroundPages(
-            desk, reader=reader, folding=parts.handler, caught_up=watch.wait_for
-        )
         port = await stack.enter_async_context(
             serving(
                 make_app(
@@ -112,7 +102,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     log=parts.log,
                     blobs=parts.blobs,
                     verifier=checking,
-                    reader=reader,
+                    reader=PoolReader(parts.pool),
                     snapshots=PoolSnapshots(parts.pool),
                     calculate=Calculator().statistics,
                     commands=COMMANDS,
@@ -126,7 +116,14 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     secret=cursor_secret(settings),
                     limits=limits,
                     accounts=accounts,
-                    pages=pages.routes(),
+                    pages=pages(
+                        settings,
+                        parts,
+                        watch=watch,
+                        verifier=checking,
+                        limits=limits,
+                        accounts=accounts,
+                    ),
                 ),
                 host=settings.http_host,
                 port=settings.http_port,
@@ -142,6 +139,31 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
         log.info("api_started", port=port, admin_port=admin_port)
         await stopping.wait()
         log.info("api_stopping")
+
+
+def pages(
+    settings: Settings,
+    parts: Core,
+    *,
+    watch: Watch,
+    verifier: Verifier,
+    limits: Limits,
+    accounts: Accounts | None,
+) -> list[web.RouteDef]:
+    """Return the routes of pages for people."""
+    desk = Desk(
+        handle=parts.handler.handle,
+        verifier=verifier,
+        clock=now,
+        ids=new_id,
+        secret=cursor_secret(settings),
+        limits=limits,
+        accounts=accounts,
+    )
+    reader = PoolReader(parts.pool)
+    return PlaygroundPages(
+        desk, reader=reader, folding=parts.handler, caught_up=watch.wait_for
+    ).routes()
 
 
 async def serve_projections(settings: Settings, urls: Urls) -> None:

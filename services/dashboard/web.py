@@ -2,12 +2,13 @@
 
 A cookie holds a bearer token; it is sent to this site only, and no script can read it.
 A form is taken only from a page of this site (`Sec-Fetch-Site`, `Origin`) that was
-signed for the same cookie.
+signed for the same person. A session of an account is renewed by a second cookie.
 """
 
 import hmac
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,9 @@ from aiohttp import web
 
 from events.errors import Failure, Forbidden, Malformed, Unauthenticated
 from events.message import Command, Meta
+from services.accounts.accounts import Accounts
+from services.accounts.people import Caller as Visitor
+from services.accounts.sessions import Tokens
 from services.commanding import Caller, Surroundings, meta_of
 from services.handling import Outcome
 from services.http import asking
@@ -29,6 +33,8 @@ from services.problems import PROBLEMS, kind_of
 
 
 COOKIE: Final = "__Host-rehearsal"
+REFRESH: Final = "__Host-rehearsal-refresh"
+FRESH: Final = web.RequestKey("fresh", Tokens)
 SIGN_IN: Final = "/playgrounds/sign-in"
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = (TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -66,8 +72,10 @@ class Desk:
         ids: Ids,
         secret: bytes,
         limits: Limits,
+        accounts: Accounts | None = None,
     ) -> None:
         self.ids = ids
+        self.accounts = accounts
         self._handle = handle
         self._verifier = verifier
         self._clock = clock
@@ -76,7 +84,8 @@ class Desk:
 
     def identity(self, request: web.Request) -> Identity:
         """Return who is signed in, or raise `Unauthenticated`."""
-        token = request.cookies.get(COOKIE)
+        fresh = request.get(FRESH)
+        token = fresh.access_token if fresh else request.cookies.get(COOKIE)
         if not token:
             raise Unauthenticated("Please sign in.")
         return self._verifier.verify(token)
@@ -85,23 +94,56 @@ class Desk:
         """Return the answer that signs somebody in, or raise `Unauthenticated`."""
         self._verifier.verify(token)
         answer = see_other("/playgrounds")
-        answer.set_cookie(
-            COOKIE, token, path="/", secure=True, httponly=True, samesite="Strict"
-        )
+        _set(answer, COOKIE, token)
         return answer
 
-    def sign_out(self) -> web.Response:
-        """Return the answer that signs somebody out."""
-        answer = see_other(SIGN_IN)
-        answer.del_cookie(
-            COOKIE, path="/", secure=True, httponly=True, samesite="Strict"
-        )
+    def signed_in(self, tokens: Tokens) -> web.Response:
+        """Return the answer that begins a session of an account."""
+        answer = self.sign_in(tokens.access_token)
+        _set(answer, REFRESH, tokens.refresh_token)
         return answer
+
+    async def sign_out(self, request: web.Request) -> web.Response:
+        """End the session, and return the answer that forgets it."""
+        identity = self.identity(request)
+        if self.accounts is not None and identity.session_id is not None:
+            await self.accounts.sessions.end(identity.session_id, "signed-out")
+        answer = see_other(SIGN_IN)
+        for name in (COOKIE, REFRESH):
+            answer.del_cookie(
+                name, path="/", secure=True, httponly=True, samesite="Strict"
+            )
+        return answer
+
+    def caller(self, request: web.Request) -> Visitor:
+        """Return where a request comes from, as accounts want to know it."""
+        return Visitor(
+            ip=asking.address(request, self._limits),
+            agent=request.headers.get("User-Agent"),
+            headers=asking.trace(request.headers),
+        )
+
+    async def _refresh(self, request: web.Request) -> None:
+        """Renew a session whose access token is over; it stays over if that fails."""
+        token = request.cookies.get(REFRESH)
+        if self.accounts is None or not token:
+            return
+        try:
+            self.identity(request)
+        except Unauthenticated:
+            with suppress(Unauthenticated):
+                request[FRESH] = await self.accounts.sessions.refresh(
+                    token, self.caller(request)
+                )
 
     def form_token(self, request: web.Request) -> str:
-        """Return what shows that a form is of a page that was made for a cookie."""
-        cookie = request.cookies.get(COOKIE, "")
-        return hmac.new(self._secret, f"form/{cookie}".encode(), sha256).hexdigest()
+        """Return what shows that a form is of a page that was made for somebody."""
+        try:
+            identity = self.identity(request)
+            whose = f"{identity.org_id}/{identity.actor}"
+        except Unauthenticated:
+            whose = ""
+        return hmac.new(self._secret, f"form/{whose}".encode(), sha256).hexdigest()
 
     async def form(self, request: web.Request) -> Mapping[str, str]:
         """Return a form's fields, or raise `Forbidden` where it is not of ours."""
@@ -146,7 +188,7 @@ class Desk:
         **values: Any,  # noqa: ANN401 - a template's
     ) -> web.Response:
         """Return a rendered page."""
-        signed_in = request.cookies.get(COOKIE) is not None
+        signed_in = (request.get(FRESH) or request.cookies.get(COOKIE)) is not None
         text = rendered(
             name,
             style=STYLE,
@@ -162,27 +204,48 @@ class Desk:
         """Return a handler whose failures are pages, and whose strangers sign in."""
 
         async def answered(request: web.Request) -> web.StreamResponse:
-            try:
-                return await answer(request)
-            except Unauthenticated as failure:
-                if request.path == SIGN_IN:
-                    return self.show(
-                        request, "sign_in.html", status=401, problem=str(failure)
-                    )
-                return see_other(SIGN_IN)
-            except Failure as failure:
-                problem = PROBLEMS[kind_of(failure)]
-                if problem.status >= 500:  # noqa: PLR2004 - HTTP
-                    raise
-                return self.show(
-                    request,
-                    "problem.html",
-                    status=problem.status,
-                    title=problem.title,
-                    problem=str(failure),
-                )
+            await self._refresh(request)
+            response = await self._answer(request, answer)
+            fresh = request.get(FRESH)
+            if fresh is not None:
+                _set(response, COOKIE, fresh.access_token)
+                _set(response, REFRESH, fresh.refresh_token)
+            return response
 
         return answered
+
+    async def _answer(self, request: web.Request, answer: Page) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except Unauthenticated as failure:
+            if request.path == SIGN_IN:
+                return self.show(
+                    request,
+                    "sign_in.html",
+                    status=401,
+                    problem=str(failure),
+                    by_code=self.accounts is not None,
+                    org=None,
+                    email=None,
+                )
+            return see_other(SIGN_IN)
+        except Failure as failure:
+            problem = PROBLEMS[kind_of(failure)]
+            if problem.status >= 500:  # noqa: PLR2004 - HTTP
+                raise
+            return self.show(
+                request,
+                "problem.html",
+                status=problem.status,
+                title=problem.title,
+                problem=str(failure),
+            )
+
+
+def _set(answer: web.StreamResponse, name: str, value: str) -> None:
+    answer.set_cookie(
+        name, value, path="/", secure=True, httponly=True, samesite="Strict"
+    )
 
 
 def see_other(path: str) -> web.Response:

@@ -33,7 +33,7 @@ from infra.furnishing import furnish
 from infra.operations.projections import ProjectionOperations
 from infra.operations.querying import query
 from infra.operations.verify import verify
-from infra.roles import ENTITIES, cursor_secret
+from infra.roles import ENTITIES, cursor_secret, pages
 from infra.sealing import ensure_master_keys
 from infra.settings import Settings
 from infra.tokens import Issuer
@@ -241,11 +241,16 @@ async def _served(settings: Settings, api: Core) -> AsyncIterator[str]:
 def _app(
     settings: Settings, api: Core, accounts: Accounts | None, ended: set[UUID | None]
 ) -> web.Application:
+    checking, watch, limits = (
+        verifier(settings, ended),
+        Watch(api.pool),
+        Limits(proxies=1),
+    )
     return make_app(
         handler=api.handler,
         log=api.log,
         blobs=api.blobs,
-        verifier=verifier(settings, ended),
+        verifier=checking,
         reader=PoolReader(api.pool),
         snapshots=PoolSnapshots(api.pool),
         calculate=Calculator().statistics,
@@ -253,13 +258,21 @@ def _app(
         permissions=PERMISSIONS,
         tables=TABLES,
         entities=ENTITIES,
-        caught_up=Watch(api.pool).wait_for,
+        caught_up=watch.wait_for,
         clock=now,
         ids=new_id,
         metrics=Metrics(),
         secret=cursor_secret(settings),
-        limits=Limits(proxies=1),
+        limits=limits,
         accounts=accounts,
+        pages=pages(
+            settings,
+            api,
+            watch=watch,
+            verifier=checking,
+            limits=limits,
+            accounts=accounts,
+        ),
     )
 
 
