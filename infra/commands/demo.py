@@ -20,6 +20,7 @@ from events.ids import PersonaId
 from events.message import Command
 from infra.carrying import carrying
 from infra.clock import derived_id
+from infra.commands.demo_playground import judged
 from infra.commands.killing import Interrupted, hold_twice
 from infra.commands.runs import print_reliability
 from infra.commands.shared import (
@@ -38,6 +39,7 @@ from infra.commands.up import environment_of, roles_of
 from infra.embedded.broker import Carrier, at_hand
 from infra.embedded.server import free_port
 from infra.operations.importing import Summary, import_tau_bench
+from infra.operations.judging import Judged
 from infra.operations.scoring import scored
 from infra.sample import recorded
 from infra.settings import RABBITMQ, Settings, SetupError
@@ -82,6 +84,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     broker: str
     summary: Summary
     live: Interrupted
+    judged: Judged
     rows: dict[str, int]
 
     @property
@@ -195,6 +198,7 @@ async def _story(
         async with core(settings, urls, name="demo") as parts:
             live = await hold_twice(client, parts, pids)
         await caught_up(urls, live.position)
+        evaluated = await judged(url, development, settings, urls, who)
         rows = {name: await _table(client, name) for name in TABLES}
     async with reading(urls) as reader:
         found = await reliability(reader, who.identity(settings), str(summary.run_id))
@@ -206,6 +210,7 @@ async def _story(
         broker=carrier.name,
         summary=summary,
         live=live,
+        judged=evaluated,
         rows=rows,
     )
 

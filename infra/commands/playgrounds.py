@@ -22,6 +22,8 @@ from infra.commands.shared import (
 )
 from infra.operations.allocations import Verified, verified, worded
 from infra.wiring import caught_up, core, database, projecting, reading
+from services.http.reading import Reader
+from services.identity import Identity
 
 
 playgrounds: Final = App(
@@ -123,16 +125,22 @@ def show_playground(
     async def work() -> int:
         identity = who.identity(settings)
         async with database(settings) as urls, reading(urls) as reader:
-            rows = await reader.read(identity, SHOW, [playground_id])
-            if not rows:
-                raise Missing("There is no such playground.")
-            choices = await reader.read(identity, CHOICES, [playground_id])
-        found = plain(rows[0])
-        found["choices"] = [plain(row) for row in choices]
+            found = await figures(reader, identity, playground_id)
         answer(where, found, lambda: print_figures(found))
         return OK
 
     return run(where, work)
+
+
+async def figures(
+    reader: Reader, identity: Identity, playground_id: UUID
+) -> dict[str, Any]:
+    """Return a playground's figures, of each model and of each choice."""
+    rows = await reader.read(identity, SHOW, [playground_id])
+    if not rows:
+        raise Missing("There is no such playground.")
+    choices = await reader.read(identity, CHOICES, [playground_id])
+    return {**plain(rows[0]), "choices": [plain(row) for row in choices]}
 
 
 def print_figures(found: dict[str, Any]) -> None:
