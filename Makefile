@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 BROKER ?=
+JOBS ?= logical
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lock bench chaos fuzz clean
@@ -26,8 +27,8 @@ install: $(VENV)/.run ## make the virtual environment and install what running n
 demo: $(VENV)/.run ## start everything, show it, kill a worker; ARGS=--once BROKER=rabbitmq
 	$(BIN)/rehearsal demo $(if $(BROKER),--broker $(BROKER)) $(ARGS)
 
-test: $(VENV)/.dev ## run every test, also against a full PostgreSQL
-	$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## run every test, also against a full PostgreSQL and RabbitMQ; JOBS=1
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev ## check format, style, imports and types
 	$(BIN)/ruff format --check .

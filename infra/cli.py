@@ -28,6 +28,7 @@ PLACES: Final = {
         "migrating:migrate",
         "Bring the schema and the read tables up to date.",
     ),
+    "secrets": ("deploying:secrets", "Write the secret files of a containers' stack."),
     "import": ("importing:importer", "Import what was recorded elsewhere."),
     "send": ("data:send", "Send commands from a file."),
     "sql": ("data:sql", "Read the tables of a schema with SQL."),

@@ -40,6 +40,7 @@ from services.dashboard.web import Desk
 from services.decider import AnyDecider
 from services.guard import PERMISSIONS
 from services.http import checks
+from services.http.admin import Check
 from services.http.app import make_admin_app, make_app
 from services.http.limits import Limits
 from services.http.metrics import Metrics
@@ -131,7 +132,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
         )
         admin_port = await stack.enter_async_context(
             serving(
-                _admin(parts, numbers),
+                _admin(parts, numbers, feeds=True),
                 host=settings.admin_host,
                 port=settings.admin_port,
             )
@@ -166,41 +167,62 @@ def pages(
     ).routes()
 
 
-async def serve_projections(settings: Settings, urls: Urls) -> None:
+async def serve_projections(
+    settings: Settings, urls: Urls, *, admin_port: int | None = None
+) -> None:
     """Feed the read tables and follow erasures until told to stop."""
-    await _serve(settings, urls, name="project", duties={"project"})
+    await _serve(
+        settings, urls, name="project", duties={"project"}, admin_port=admin_port
+    )
 
 
-async def serve_dispatch(settings: Settings, urls: Urls) -> None:
+async def serve_dispatch(
+    settings: Settings, urls: Urls, *, admin_port: int | None = None
+) -> None:
     """Ask for what events ask for, and tell the workers of it, until told to stop."""
-    await _serve(settings, urls, name="dispatch", duties={"dispatch"})
+    await _serve(
+        settings, urls, name="dispatch", duties={"dispatch"}, admin_port=admin_port
+    )
 
 
-async def serve_work(settings: Settings, urls: Urls) -> None:
+async def serve_work(
+    settings: Settings, urls: Urls, *, admin_port: int | None = None
+) -> None:
     """Do jobs until told to stop."""
-    await _serve(settings, urls, name="work", duties={"work"})
+    await _serve(settings, urls, name="work", duties={"work"}, admin_port=admin_port)
 
 
 async def serve_background(settings: Settings, urls: Urls) -> None:
     """Do in one process what a small stack does behind its API, until told to stop."""
     duties: set[Duty] = {"project", "dispatch", "work"}
-    if settings.broker != POSTGRES:
+    if settings.broker not in {None, POSTGRES}:
         duties |= {"intake", "relay"}
     await _serve(settings, urls, name="background", duties=duties)
 
 
-async def serve_intake(settings: Settings, urls: Urls) -> None:
+async def serve_intake(
+    settings: Settings, urls: Urls, *, admin_port: int | None = None
+) -> None:
     """Take commands from the broker until told to stop."""
-    await _serve(settings, urls, name="intake", duties={"intake"})
+    await _serve(
+        settings, urls, name="intake", duties={"intake"}, admin_port=admin_port
+    )
 
 
-async def serve_relay(settings: Settings, urls: Urls) -> None:
+async def serve_relay(
+    settings: Settings, urls: Urls, *, admin_port: int | None = None
+) -> None:
     """Publish what happened to the broker until told to stop."""
-    await _serve(settings, urls, name="relay", duties={"relay"})
+    await _serve(settings, urls, name="relay", duties={"relay"}, admin_port=admin_port)
 
 
 async def _serve(
-    settings: Settings, urls: Urls, *, name: str, duties: AbstractSet[Duty]
+    settings: Settings,
+    urls: Urls,
+    *,
+    name: str,
+    duties: AbstractSet[Duty],
+    admin_port: int | None = None,
 ) -> None:
     spare_collector()
     async with AsyncExitStack() as stack:
@@ -216,6 +238,11 @@ async def _serve(
             carrier = await stack.enter_async_context(carrying(settings))
             doing = _carried(settings, urls, parts, carrier, duties)
             tasks += [await stack.enter_async_context(each) for each in doing]
+        if admin_port is not None:
+            admin = _admin(parts, Metrics(), feeds="project" in duties)
+            await stack.enter_async_context(
+                serving(admin, host=settings.admin_host, port=admin_port)
+            )
         log.info("role_ready", role=name)
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait((stopped, *tasks), return_when=asyncio.FIRST_COMPLETED)
@@ -254,21 +281,24 @@ def cursor_secret(settings: Settings) -> bytes:
     return sha256(b"rehearsal cursors\0" + path.read_bytes()).digest()
 
 
-def _admin(parts: Core, numbers: Metrics) -> web.Application:
+def _admin(parts: Core, numbers: Metrics, *, feeds: bool) -> web.Application:
+    """Return what tells operators of a process, whether it feeds tables or shows them.
+
+    Others are no less ready where the tables are behind.
+    """
+
     async def reached(group: str) -> int:
         async with parts.pool.acquire() as session:
             return await checkpoint(session, group)
 
     lags = checks.measured(log=parts.log, groups=GROUPS, reached=reached, clock=now)
-    return make_admin_app(
-        checks={
-            "database": checks.database(parts.pool),
-            "migrations": checks.migrations(lambda: unapplied(parts.pool)),
-            "projections": checks.projections(lags),
-        },
-        metrics=numbers,
-        lags=lags,
-    )
+    looked_at: dict[str, Check] = {
+        "database": checks.database(parts.pool),
+        "migrations": checks.migrations(lambda: unapplied(parts.pool)),
+    }
+    if feeds:
+        looked_at["projections"] = checks.projections(lags)
+    return make_admin_app(checks=looked_at, metrics=numbers, lags=lags)
 
 
 @contextmanager

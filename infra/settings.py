@@ -44,13 +44,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings, with the defaults of an embedded stack.
 
     A `*_url` is where a PostgreSQL role connects; `direct_url` bypasses a pooler such
-    as PgBouncer, for LISTEN, and is `app_url` unless given. Without any, PostgreSQL
-    runs embedded in `data_dir`. `broker` carries work to the workers: `postgres`, the
-    amqp:// address of a RabbitMQ, or `rabbitmq` for one that runs here or is started
-    in `data_dir`; exchanges and queues are named under `broker_namespace`. A worker
-    that is silent for `lease_seconds` loses its jobs to others. Port 0 takes a free
-    one. A read waits at most `max_wait_seconds` for a position. `proxies` of ours stand
-    in front of the API and add to X-Forwarded-For.
+    as PgBouncer, for LISTEN, and is `app_url` unless given; with `superuser_url`
+    `migrate` makes the roles and the database, and nothing else uses it. Without any,
+    PostgreSQL runs embedded in `data_dir`. `broker` carries work to the workers:
+    `postgres`, the amqp:// address of a RabbitMQ, or `rabbitmq` for one that runs here
+    or is started in `data_dir`; exchanges and queues are named under
+    `broker_namespace`. A worker that is silent for `lease_seconds` loses its jobs to
+    others. Port 0 takes a free one. A read waits at most `max_wait_seconds` for a
+    position. `proxies` of ours stand in front of the API and add to X-Forwarded-For.
 
     With `token_private_key_file` people sign in here. Their mail goes to `mail_server`
     (smtp://user:password@host:587, or smtps:// for TLS from the start), else into
@@ -60,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path = Path(".rehearsal")
     region: Word = "local"
 
+    superuser_url: Address | None = None
     owner_url: Address | None = None
     app_url: Address | None = None
     projector_url: Address | None = None

@@ -127,7 +127,7 @@ def demo(
             pids: dict[str, int] = {}
             roles = asyncio.create_task(
                 supervise(
-                    roles_of(settings, workers=WORKERS),
+                    roles_of(settings, carrier, workers=WORKERS),
                     environment=environment_of(settings, carrier),
                     started=pids.__setitem__,
                 )

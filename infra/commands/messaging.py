@@ -1,6 +1,6 @@
 """Commands that run the roles which speak to other services over RabbitMQ."""
 
-from infra.commands.shared import OK, Broker, Where, run
+from infra.commands.shared import OK, AdminPort, Broker, Where, run
 from infra.roles import serve_intake, serve_relay
 from infra.wiring import database
 
@@ -9,6 +9,7 @@ def intake(
     *,
     where: Where = Where(),  # noqa: B008 - frozen
     broker: Broker = None,
+    admin_port: AdminPort = None,
 ) -> int:
     """Run the intake role alone: it takes commands over AMQP, and replies.
 
@@ -18,7 +19,7 @@ def intake(
 
     async def serve() -> int:
         async with database(settings) as urls:
-            await serve_intake(settings, urls)
+            await serve_intake(settings, urls, admin_port=admin_port)
         return OK
 
     return run(where, serve, logging=settings)
@@ -28,6 +29,7 @@ def relay(
     *,
     where: Where = Where(),  # noqa: B008 - frozen
     broker: Broker = None,
+    admin_port: AdminPort = None,
 ) -> int:
     """Run the relay role alone: it publishes events over AMQP, in order.
 
@@ -37,7 +39,7 @@ def relay(
 
     async def serve() -> int:
         async with database(settings) as urls:
-            await serve_relay(settings, urls)
+            await serve_relay(settings, urls, admin_port=admin_port)
         return OK
 
     return run(where, serve, logging=settings)

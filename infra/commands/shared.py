@@ -43,6 +43,9 @@ ORG: Final = "local"
 OPERATOR: Final = "user:operator"
 
 Level = Literal["debug", "info", "warning", "error"]
+AdminPort = Annotated[
+    int | None, Parameter(help="Port of health, metrics; none unless given.")
+]
 Broker = Annotated[
     str | None,
     Parameter(

@@ -12,6 +12,7 @@ from infra.commands.shared import (
     OK,
     OPERATOR,
     ORG,
+    AdminPort,
     Broker,
     Where,
     answer,
@@ -50,13 +51,17 @@ def api(
     return run(where, work, logging=settings)
 
 
-def project(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
+def project(
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    admin_port: AdminPort = None,
+) -> int:
     """Run the projection role alone; it also follows erasures and makes partitions."""
     settings = where.settings()
 
     async def work() -> int:
         async with database(settings) as urls:
-            await serve_projections(settings, urls)
+            await serve_projections(settings, urls, admin_port=admin_port)
         return OK
 
     return run(where, work, logging=settings)
@@ -66,13 +71,14 @@ def dispatch(
     *,
     where: Where = Where(),  # noqa: B008 - frozen
     broker: Broker = None,
+    admin_port: AdminPort = None,
 ) -> int:
     """Run the dispatch role alone: what events ask for, timers, what was not taken."""
     settings = where.settings(broker=broker)
 
     async def work() -> int:
         async with database(settings) as urls:
-            await serve_dispatch(settings, urls)
+            await serve_dispatch(settings, urls, admin_port=admin_port)
         return OK
 
     return run(where, work, logging=settings)
@@ -82,13 +88,14 @@ def work(
     *,
     where: Where = Where(),  # noqa: B008 - frozen
     broker: Broker = None,
+    admin_port: AdminPort = None,
 ) -> int:
     """Run the work role alone; any number may run."""
     settings = where.settings(broker=broker)
 
     async def serve() -> int:
         async with database(settings) as urls:
-            await serve_work(settings, urls)
+            await serve_work(settings, urls, admin_port=admin_port)
         return OK
 
     return run(where, serve, logging=settings)

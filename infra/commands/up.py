@@ -24,7 +24,7 @@ WORKERS: Final = Number(gte=0, lte=8)
 
 
 def roles_of(
-    settings: Settings, *, workers: int = 0
+    settings: Settings, carrier: Carrier, *, workers: int = 0
 ) -> Mapping[str, Callable[[], list[str]]]:
     """Return the arguments of each role of a stack, for the supervisor.
 
@@ -40,7 +40,10 @@ def roles_of(
     ]
     roles = {"api": ["api", *shared, *ports]}
     if workers:
-        roles |= {name: [name, *shared] for name in ("project", "dispatch")}
+        apart = ["project", "dispatch"]
+        if carrier.url is not None:
+            apart += ["intake", "relay"]
+        roles |= {name: [name, *shared] for name in apart}
         numbers = range(1, workers + 1)
         roles |= {f"work {number}": ["work", *shared] for number in numbers}
     else:
@@ -79,7 +82,7 @@ def up(
     async def work() -> int:
         async with prepared(settings), carrying(settings, join=False) as carrier:
             return await supervise(
-                roles_of(settings, workers=workers),
+                roles_of(settings, carrier, workers=workers),
                 environment=environment_of(settings, carrier),
                 grace_seconds=settings.shutdown_seconds + 5.0,
             )

@@ -1,5 +1,6 @@
 """Programs that Debian's packages bring, installed as root and never started."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from infra.embedded.account import shared_directory
 from infra.settings import SetupError, inherited
 
 
@@ -26,7 +28,7 @@ def install(*packages: str, recommended: bool = True) -> None:
     Raises `SetupError` with apt's last words.
     """
     options = [] if recommended else ["--no-install-recommends"]
-    with _no_services():
+    with _alone(), _no_services():
         _apt("update")
         _apt("install", "-y", *options, *packages)
 
@@ -44,6 +46,14 @@ def _apt(*words: str) -> None:
         last = (done.stderr.strip() or "it said nothing").splitlines()[-1]
         message = f"apt-get {words[0]} failed: {last}"
         raise SetupError(message)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other process of ours installs anything."""
+    with (shared_directory() / "apt.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 
+from infra.embedded.installation import bundled
 from infra.postgres.pool import NoDatabaseError, open_pool
 from infra.postgres.roles import (
     APP,
@@ -12,7 +13,7 @@ from infra.postgres.roles import (
     ensure_roles,
     refuse_superuser,
 )
-from tests.postgres_ladder import ROLE_PASSWORD, Database
+from tests.postgres_ladder import ROLE_PASSWORD, Database, temporary_server
 
 
 async def test_making_roles_and_a_database_twice_changes_nothing(
@@ -35,17 +36,15 @@ async def test_passwords_are_kept_as_scram_verifiers(database: Database) -> None
     assert all(row["rolpassword"].startswith("SCRAM-SHA-256$4096:") for row in rows)
 
 
-async def test_a_role_of_our_names_that_is_a_superuser_is_refused(
-    database: Database,
-) -> None:
-    connection = await asyncpg.connect(database.superuser)
-    await connection.execute(f"ALTER ROLE {APP} BYPASSRLS")
-    try:
-        with pytest.raises(UnsafeRoleError, match=f"ALTER ROLE {APP} NOSUPERUSER"):
-            await ensure_roles(database.superuser, {})
-    finally:
-        await connection.execute(f"ALTER ROLE {APP} NOBYPASSRLS")
+async def test_a_role_of_our_names_that_is_a_superuser_is_refused() -> None:
+    # Roles belong to a whole server, and others may use the one of the ladder.
+    async with temporary_server(bundled(), options={}) as (superuser, _):
+        await ensure_roles(superuser, dict.fromkeys(ROLES, ROLE_PASSWORD))
+        connection = await asyncpg.connect(superuser)
+        await connection.execute(f"ALTER ROLE {APP} BYPASSRLS")
         await connection.close()
+        with pytest.raises(UnsafeRoleError, match=f"ALTER ROLE {APP} NOSUPERUSER"):
+            await ensure_roles(superuser, {})
 
 
 async def test_serving_as_superuser_is_refused(database: Database) -> None:

@@ -166,11 +166,14 @@ async def started(data_dir: Path) -> AsyncIterator[Up]:
 
 @asynccontextmanager
 async def role(
-    name: str, environment: Mapping[str, str]
+    name: str,
+    environment: Mapping[str, str],
+    *words: object,
+    ready: bytes = b"role_ready",
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Yield a role's own process once it is ready; it is told to stop after."""
     process = await asyncio.create_subprocess_exec(
-        *(*COMMAND, name),
+        *(*COMMAND, name, *map(str, words)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -180,7 +183,7 @@ async def role(
     said: list[bytes] = []
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not (said and b"role_ready" in said[-1]):
+            while not (said and ready in said[-1]):
                 said.append(await process.stderr.readline())
                 assert said[-1], said
         draining = asyncio.create_task(process.stderr.read())
