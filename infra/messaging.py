@@ -2,7 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+)
 from typing import Final
 
 from infra.clock import new_id, now
@@ -22,7 +26,7 @@ from services.intake.answering import Answering
 from services.intake.message import Reading
 from services.intake.taking import Intake
 from services.routing import COMMANDS
-from services.telling.relay import EventRelay
+from services.telling.relay import EventRelay, Outlet
 
 
 CONNECTIONS: Final = 4
@@ -35,6 +39,12 @@ def broker_of(carrier: Carrier) -> str:
         message = "REHEARSAL_BROKER must be rabbitmq, or the address of a RabbitMQ"
         raise SettingsError(message)
     return carrier.url
+
+
+def publishing(carrier: Carrier) -> AbstractAsyncContextManager[Outlet]:
+    """Return what publishes events to the broker."""
+    topology = Topology(carrier.namespace)
+    return rabbit_outlet(broker_of(carrier), topology=topology)
 
 
 def answering(parts: Core, believed: Verifier) -> Answering:
@@ -105,8 +115,7 @@ async def relaying(
                 application_name="rehearsal relay",
             )
         )
-        topology = Topology(carrier.namespace)
-        outlet = await enter(rabbit_outlet(broker_of(carrier), topology=topology))
+        outlet = await enter(publishing(carrier))
         relay = EventRelay(parts.log, pool, outlet, owner=new_id())
         task = asyncio.create_task(relay.run(stop), name="relay")
         try:

@@ -16,7 +16,6 @@ from infra.calculating import Calculator
 from infra.carrying import carrying
 from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
-from infra.messaging import relaying, taking
 from infra.postgres.migrations import unapplied
 from infra.settings import POSTGRES, Settings
 from infra.wiring import (
@@ -270,8 +269,12 @@ def _carried(
             work="work" in duties,
         )
     if "intake" in duties:
+        from infra.messaging import taking  # noqa: PLC0415 - large
+
         yield taking(settings, urls, parts, carrier=carrier)
     if "relay" in duties:
+        from infra.messaging import relaying  # noqa: PLC0415 - large
+
         yield relaying(urls, parts, carrier=carrier)
 
 

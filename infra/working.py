@@ -22,8 +22,6 @@ from infra.postgres.pool import Pool, open_pool
 from infra.postgres.sign_in import PostgresStore
 from infra.postgres.transport import open_transport
 from infra.postgres.work import PostgresWork
-from infra.rabbit.topology import Topology
-from infra.rabbit.transport import rabbit_transport
 from infra.wiring import Core, Urls
 from services import guard
 from services.handling import Handler
@@ -50,6 +48,9 @@ def transport_of(
     """Return the transport over what carries work."""
     if carrier.url is None:
         return open_transport(urls.app, direct_dsn=urls.direct)
+    from infra.rabbit.topology import Topology  # noqa: PLC0415 - large
+    from infra.rabbit.transport import rabbit_transport  # noqa: PLC0415 - large
+
     return rabbit_transport(carrier.url, topology=Topology(carrier.namespace))
 
 

@@ -1,15 +1,19 @@
 """The rules of the house that tools outside a single file have to check."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from importlinter.cli import lint_imports
 
 
 ROOT = Path(__file__).parents[1]
+IMPORTED: Final = "import sys, infra.roles, infra.commands.runs, infra.commands.data"
 MADE = {"__pycache__", "build", "dist", "node_modules"}
 HIDDEN = {".ci", ".gitignore"}
 
@@ -77,3 +81,14 @@ def _lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         return []
+
+
+def test_a_role_holds_nothing_large_that_it_may_never_use() -> None:
+    large = ("numpy", "scipy", "statsmodels", "aio_pika", "alembic", "sqlalchemy")
+    told = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", f"{IMPORTED}\nprint(*set({large}) & set(sys.modules))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.split() == []

@@ -24,12 +24,9 @@ from infra.commands.shared import (
     run,
     screen,
 )
-from infra.messaging import broker_of
 from infra.operations.importing import read
 from infra.operations.querying import query
 from infra.operations.republishing import republished
-from infra.rabbit.events import rabbit_outlet
-from infra.rabbit.topology import Topology
 from infra.wiring import caught_up, core, database, projecting
 from services.decoding import command_decoder, split_json
 from services.handling import Outcome
@@ -207,6 +204,8 @@ def republish(
     broker: Broker = None,
 ) -> int:
     """Send events again to the exchange of events, marked as republished."""
+    from infra.messaging import publishing  # noqa: PLC0415 - large, for this alone
+
     settings = where.settings(broker=broker)
 
     async def work() -> int:
@@ -214,9 +213,7 @@ def republish(
             database(settings) as urls,
             core(settings, urls, name="republish") as parts,
             carrying(settings) as carrier,
-            rabbit_outlet(
-                broker_of(carrier), topology=Topology(carrier.namespace)
-            ) as outlet,
+            publishing(carrier) as outlet,
         ):
             with progress() as bar:
                 shown = bar.add_task("events", total=max(0, last - first + 1))

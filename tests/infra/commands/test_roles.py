@@ -48,3 +48,13 @@ async def test_a_dispatcher_and_workers_of_their_own_hold_a_run(
                 if shown["status"] == "completed":
                     break
     assert shown["trial_count"] == 6
+
+
+async def test_a_small_stack_needs_no_broker(
+    database: Database, tmp_path: Path
+) -> None:
+    environment = addressed(database, tmp_path)
+    migrated = await rehearsal("migrate", environment=environment)
+    assert migrated.code == 0
+    async with role("background", environment) as background:
+        assert background.returncode is None
