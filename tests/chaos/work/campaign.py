@@ -72,8 +72,8 @@ WEIGHTS: Final = {"dispatch": 5, "work": 12, "project": 3, "intake": 3, "relay":
 PAUSES: Final = 0.15  # of what is done to roles
 PAUSES_UNFENCED: Final = 0.6
 SERVER_EVERY: Final = 14  # kills
-BETWEEN: Final = 4  # trials, between two kills
-STARVED: Final = 15.0  # seconds, after which it goes on all the same
+BETWEEN: Final = 2  # trials, between two kills
+STARVED: Final = 8.0  # seconds, after which it goes on all the same
 FAULTS: Final = {"reset": 25, "delay": 20, "silence": 20, "half-open": 35}
 
 COMPLETED: Final = """
@@ -344,7 +344,7 @@ class Campaign:
                 await self._kill_server()
             else:
                 await self._harm_role()
-            await asyncio.sleep(random.uniform(0.2, 1.6))
+            await asyncio.sleep(random.uniform(0.1, 0.8))
             await self._progress()
 
     async def _progress(self) -> None:
