@@ -108,6 +108,7 @@ class Member:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
+                start_new_session=True,  # as under the supervisor
             )
 
     async def _watch(self, offset: int) -> None:
