@@ -23,7 +23,7 @@ SECRET_NAME: Final = re.compile(
     r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|api_?key|master_?key)$"
 )
 # What these log of every lost connection, with tracebacks, our own lines tell in one.
-NOISY: Final = ("aiormq", "aio_pika")
+NOISY: Final = ("aiormq", "aio_pika", "asyncpg")
 LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
     "info": logging.INFO,

@@ -1,6 +1,7 @@
 """Processes of the campaign: told what to do line by line, and answering likewise."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
+from infra.logs import NOISY
 from infra.tether import tethered
 
 
@@ -100,3 +102,5 @@ def complain_only() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(40),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -102,7 +102,7 @@ def test_what_libraries_log_comes_out_in_the_same_form() -> None:
     assert (line["library"], line["message"]) == ("aiohttp.server", "no luck")
 
 
-def test_a_broker_library_is_heard_only_when_everything_is() -> None:
+def test_what_our_own_lines_tell_is_heard_of_libraries_when_debugging() -> None:
     stream = Terminal()
     for level in ("info", "debug"):
         configure_logs(level=level, form="json", stream=stream)
