@@ -64,6 +64,7 @@ LEFT_SECONDS: Final = LEASE_SECONDS + 5
 SETTLING: Final = 3.0  # seconds until what was started counts as there
 FIRST: Final = 4.0
 ENDING: Final = 180.0
+ENDING_UNSAFE: Final = 60.0
 TOLD_EVERY: Final = 5.0
 AGAIN: Final = 0.2
 
@@ -235,7 +236,8 @@ class Campaign:
     async def _end(self) -> None:
         """Wait until every run that was started has come to its end."""
         watching = asyncio.create_task(self.stalls.watch())
-        until = time.monotonic() + ENDING
+        ending = ENDING if self._options.without is None else ENDING_UNSAFE
+        until = time.monotonic() + ending
         try:
             while await self._count(OPEN) or await self._count(COMPLETED) < len(
                 self.runs
