@@ -19,6 +19,7 @@ STARTING: Final = 120.0
 STOPPING: Final = 40.0
 PAUSE: Final = 0.1
 AGAIN: Final = 0.5
+LONGEST: Final = 8.0
 
 
 class NotStartedError(Exception):
@@ -49,7 +50,12 @@ class Member:
         return self.ready.is_set() and not self.paused
 
     async def keep(self) -> None:
-        """Start the role, and start it again whenever it has ended."""
+        """Start the role, and start it again whenever it has ended.
+
+        What did not come to serve is started after ever longer pauses, so that many
+        who cannot start do not keep what they wait for from starting.
+        """
+        pause = AGAIN
         while True:
             offset = self.log.stat().st_size if self.log.exists() else 0
             self.process = await self._start()
@@ -59,9 +65,10 @@ class Member:
                 await self.process.wait()
             finally:
                 watching.cancel()
+                pause = AGAIN if self.ready.is_set() else min(2 * pause, LONGEST)
                 self.ready.clear()
                 self.paused = False
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(pause)
 
     def send(self, number: signal.Signals) -> bool:
         """Send a signal, and say whether there was somebody to receive it."""
