@@ -24,7 +24,11 @@ from services.access.users import (
     RevokeRole,
     SignInCommand,
 )
-from services.playgrounds.evaluations import EvaluationCommand, ExcludeEvaluation
+from services.playgrounds.evaluations import (
+    EvaluationCommand,
+    ExcludeEvaluation,
+    ImportEvaluation,
+)
 from services.playgrounds.ledgers import ReserveSlot
 from services.playgrounds.playgrounds import PlaygroundCommand
 from services.testing.agents import AgentCommand
@@ -77,6 +81,9 @@ PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
     **dict.fromkeys(get_args(PlaygroundCommand), AUTHOR),
     **dict.fromkeys(get_args(EvaluationCommand), SIGNED_IN),
     ExcludeEvaluation: AUTHOR,
+    ImportEvaluation: Permission(
+        roles=frozenset({"admin", "user"}), scopes=frozenset({"import"})
+    ),
     ReserveSlot: SIGNED_IN,
 }
 

@@ -109,6 +109,17 @@ class SlotReturned(PlaygroundsEvent, frozen=True, kw_only=True):
     reason: Return
 
 
+class SlotImported(PlaygroundsEvent, frozen=True, kw_only=True):
+    """A place was used elsewhere, by an evaluation that was imported with it."""
+
+    playground_id: PlaygroundId
+    session_id: EvaluationId
+    tester: str
+    number: int
+    ordinal: int
+    model_key: str
+
+
 class CapReached(PlaygroundsEvent, frozen=True, kw_only=True):
     """Every place of a model was used."""
 
@@ -130,6 +141,7 @@ AllocationEvent = (
     | SlotConsumed
     | SlotReleased
     | SlotReturned
+    | SlotImported
     | CapReached
     | LedgerClosed
 )

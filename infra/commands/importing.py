@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from infra.commands.shared import OK, Where, Who, answer, progress, run, screen
 from infra.operations.importing import Progress, import_tau_bench
+from infra.operations.importing_playgrounds import Report, import_playgrounds
 from infra.operations.importing_tau2 import import_tau2
 from infra.operations.scoring import scored
 from infra.wiring import caught_up, core, database, projecting, reading
@@ -110,3 +111,49 @@ def show(lines: Iterator[str]) -> None:
     """Print a summary."""
     for line in lines:
         screen.print(line, highlight=False, markup=False)
+
+
+@importer.command(name="playgrounds")
+def playgrounds(
+    *,
+    source: Annotated[
+        str,
+        Parameter(
+            name="--from", help="Address of the other database: postgresql://..."
+        ),
+    ],
+    schema: Annotated[str, Parameter(help="Schema of its tables.")] = "public",
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Import playgrounds and their evaluations from a database; twice changes nothing.
+
+    What does not fit is left out and told.
+    """
+    settings = where.settings()
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="import") as parts,
+            projecting(urls, parts),
+        ):
+            found = await import_playgrounds(
+                source, handler=parts.handler, meta=who.meta(settings), schema=schema
+            )
+            await caught_up(urls, found.position)
+        answer(where, found, lambda: show(lines_of(found)))
+        return OK
+
+    return run(where, work)
+
+
+def lines_of(found: Report) -> Iterator[str]:
+    """Yield a report as lines for people."""
+    yield (
+        f"{found.playgrounds} playgrounds, {found.evaluations} evaluations read;"
+        f" {found.new_events} new events; {found.refused} left out"
+    )
+    for problem in found.problems:
+        fate = "imported" if problem.imported else "left out"
+        yield f"{problem.table} {problem.id} ({fate}): {problem.problem}"

@@ -16,6 +16,7 @@ from events.log import EventLog
 from events.message import Event
 from events.playgrounds.allocations import (
     SlotConsumed,
+    SlotImported,
     SlotReleased,
     SlotReserved,
     SlotReturned,
@@ -105,6 +106,10 @@ def told_by_evaluation(
         match event:
             case SlotReserved() | SlotConsumed() | SlotReleased() | SlotReturned():
                 told.setdefault(event.session_id, []).append(type(event))
+            case SlotImported():
+                told.setdefault(event.session_id, []).extend(
+                    (SlotReserved, SlotConsumed)
+                )
             case _:
                 pass
     return told

@@ -7,6 +7,7 @@ from uuid import UUID
 from events.message import Event, Recorded
 from events.playgrounds.allocations import (
     SlotConsumed,
+    SlotImported,
     SlotReleased,
     SlotReserved,
     SlotReturned,
@@ -79,8 +80,14 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     recorded.recorded_at,
                     recorded.recorded_at,
                 )
-            case SlotReserved() | SlotConsumed() | SlotReleased() | SlotReturned():
-                counted(recorded.event, recorded, rows)
+            case (
+                SlotReserved()
+                | SlotConsumed()
+                | SlotReleased()
+                | SlotReturned()
+                | SlotImported()
+            ) as event:
+                counted(event, recorded, rows)
             case ModelRemoved() as event:
                 rows.remove((counter_id(event.playground_id, event.model_key),))
             case PlaygroundDeleted() as event:
@@ -89,7 +96,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
 
 
 def counted(
-    event: SlotReserved | SlotConsumed | SlotReleased | SlotReturned,
+    event: SlotReserved | SlotConsumed | SlotReleased | SlotReturned | SlotImported,
     recorded: Recorded[Event],
     rows: Rows,
 ) -> None:
@@ -102,6 +109,8 @@ def counted(
             rows.add(row, reserved=-1, current_count=1)
         case SlotReleased():
             rows.add(row, reserved=-1)
+        case SlotImported():
+            rows.add(row, current_count=1, given=1)
         case SlotReturned():
             rows.add(row, current_count=-1)
     rows.patch(row, updated_at=recorded.recorded_at)
@@ -116,6 +125,7 @@ PROJECTION: Final = Projection(
         SlotConsumed,
         SlotReleased,
         SlotReturned,
+        SlotImported,
         PlaygroundDeleted,
     ),
     project=project,

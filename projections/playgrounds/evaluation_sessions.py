@@ -57,7 +57,7 @@ TABLE: Final = Table(
             "withdrawn",
             "excluded",
         ),
-        integer("number", "Which place of the playground it was given, from 1"),
+        integer("number", "Which place it was given, from 1; 0: imported"),
         integer("ordinal", "Which evaluation of the tester it is there, from 1"),
         integer("revision", "Revision of the questions that it answers"),
         uuid(
@@ -68,7 +68,11 @@ TABLE: Final = Table(
         text("previous_model_key", "Model of that one", nullable=True),
         moment("expires_at", "Until when its place was held"),
         moment("shown_at", "When the tester was shown the model", nullable=True),
-        moment("submitted_at", "When it was submitted", nullable=True),
+        moment(
+            "submitted_at",
+            "When it was submitted, an imported one elsewhere",
+            nullable=True,
+        ),
         Column(
             name="time_spent_ms",
             type="integer",
@@ -130,7 +134,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                 rows.patch(
                     (event.session_id,),
                     status="submitted",
-                    submitted_at=at,
+                    submitted_at=recorded.occurred_at,
                     time_spent_ms=event.time_spent_ms,
                     answers=len(event.answers),
                     updated_at=at,

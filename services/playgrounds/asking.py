@@ -73,6 +73,15 @@ class ReturnSlot(PlaygroundsCommand, frozen=True, kw_only=True):
     reason: Return
 
 
+class AdmitSlot(PlaygroundsCommand, frozen=True, kw_only=True):
+    """Count a place that was used elsewhere."""
+
+    playground_id: PlaygroundId
+    session_id: EvaluationId
+    tester: str
+    model_key: str
+
+
 class OpenEvaluation(PlaygroundsCommand, frozen=True, kw_only=True):
     """Open the evaluation that a place was reserved for."""
 
@@ -102,10 +111,13 @@ class ConfirmOwner(PlaygroundsCommand, frozen=True, kw_only=True):
 
 
 class ConfirmAnswers(PlaygroundsCommand, frozen=True, kw_only=True):
-    """Refuse unless answers fit the questions that were asked of a model."""
+    """Refuse unless answers fit the questions that were asked of a model.
+
+    Where `revision` is None it is the newest, and nothing is required to be answered.
+    """
 
     playground_id: PlaygroundId
-    revision: int
+    revision: int | None
     model_key: str
     compares: bool
     answers: "tuple[GivenAnswer, ...]"

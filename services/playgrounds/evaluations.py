@@ -6,13 +6,14 @@ and the return of the place.
 
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Final, assert_never, get_args
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
 from events.errors import Forbidden, Missing, Refused
-from events.ids import EvaluationId, QuestionId
+from events.ids import EvaluationId, PlaygroundId, QuestionId, SubjectId
 from events.message import Command
 from events.message import Meta as Envelope
 from events.playgrounds.evaluations import (
@@ -28,6 +29,7 @@ from events.playgrounds.evaluations import (
 )
 from services.decider import Decider
 from services.playgrounds.asking import (
+    AdmitSlot,
     ConfirmAnswers,
     ConfirmOwner,
     ConsumeSlot,
@@ -39,6 +41,8 @@ from services.playgrounds.asking import (
 )
 from services.playgrounds.common import (
     AlreadyExists,
+    Count,
+    ModelKey,
     PlaygroundsCommand,
     Reason,
 )
@@ -85,12 +89,28 @@ class ExcludeEvaluation(PlaygroundsCommand, frozen=True, kw_only=True):
     reason: Reason
 
 
+class ImportEvaluation(PlaygroundsCommand, frozen=True, kw_only=True):
+    """Import an evaluation that was submitted elsewhere, with the place that it used.
+
+    What was answered has to fit the questions as they are now; nothing is required.
+    `ordinal` counts the tester's evaluations from 1.
+    """
+
+    session_id: EvaluationId
+    playground_id: PlaygroundId
+    user_id: UUID
+    model_key: ModelKey
+    ordinal: Count
+    answers: Annotated[list[GivenAnswer], Meta(max_length=MAX_ANSWERS)]
+
+
 EvaluationCommand = (
     ShowModel
     | SubmitEvaluation
     | AbandonEvaluation
     | WithdrawEvaluation
     | ExcludeEvaluation
+    | ImportEvaluation
 )
 AnyEvaluationCommand = EvaluationCommand | OpenEvaluation | LapseEvaluation
 
@@ -155,6 +175,8 @@ def decide(  # noqa: PLR0911 - one return for each command
     """Return what happens: an evaluation is opened once, and ends once."""
     if isinstance(command, OpenEvaluation):
         return open_evaluation(command, state)
+    if isinstance(command, ImportEvaluation):
+        return bring_in(command, state, meta)
     opened = state.opened
     if opened is None:
         raise Missing(path="$.session_id")
@@ -198,6 +220,33 @@ def open_evaluation(
             previous_model_key=slot.previous_model_key,
         )
     ]
+
+
+def bring_in(
+    command: ImportEvaluation, state: Evaluation, meta: Envelope
+) -> list[EvaluationEvent]:
+    """Import an evaluation once; it is opened and submitted at the time it is of."""
+    opened = EvaluationOpened(
+        session_id=command.session_id,
+        playground_id=command.playground_id,
+        owner=meta.actor_id,
+        tester=str(command.user_id),
+        subject_id=SubjectId(command.user_id),
+        model_key=command.model_key,
+        number=0,
+        ordinal=command.ordinal,
+        revision=0,
+        expires_at=meta.occurred_at,
+    )
+    facts: list[EvaluationEvent] = [opened, *submission_of(command, opened)]
+    if state.opened is None:
+        return facts
+    if state.submitted is None or facts != [
+        state.opened,
+        *known_submission(state, state.submitted, opened),
+    ]:
+        raise AlreadyExists(path="$.session_id")
+    return []
 
 
 def check_tester(opened: EvaluationOpened, meta: Envelope) -> None:
@@ -246,7 +295,7 @@ def submit(
 
 
 def submission_of(
-    command: SubmitEvaluation, opened: EvaluationOpened
+    command: SubmitEvaluation | ImportEvaluation, opened: EvaluationOpened
 ) -> Iterator[EvaluationEvent]:
     """Yield the facts of a submission."""
     yield EvaluationSubmitted(
@@ -263,7 +312,9 @@ def submission_of(
             )
             for given in command.answers
         ],
-        time_spent_ms=command.time_spent_ms,
+        time_spent_ms=(
+            command.time_spent_ms if isinstance(command, SubmitEvaluation) else None
+        ),
     )
     for given in command.answers:
         if given.answer_text is not None:
@@ -373,6 +424,8 @@ def also(
     command: AnyEvaluationCommand, state: Evaluation, _meta: Envelope
 ) -> Sequence[Command]:
     """Ask for the place's ledger, and for the playground where it has a say."""
+    if isinstance(command, ImportEvaluation):
+        return brought_in(command)
     opened = state.opened
     if opened is None:
         return []
@@ -402,6 +455,26 @@ def also(
             return [*owned, returned]
         case _:
             return []
+
+
+def brought_in(command: ImportEvaluation) -> list[Command]:
+    """Return what an import asks of the playground and its ledger."""
+    return [
+        ConfirmOwner(playground_id=command.playground_id),
+        ConfirmAnswers(
+            playground_id=command.playground_id,
+            revision=None,
+            model_key=command.model_key,
+            compares=True,
+            answers=tuple(command.answers),
+        ),
+        AdmitSlot(
+            playground_id=command.playground_id,
+            session_id=command.session_id,
+            tester=str(command.user_id),
+            model_key=command.model_key,
+        ),
+    ]
 
 
 decider: Final = Decider[AnyEvaluationCommand, Evaluation, EvaluationEvent](

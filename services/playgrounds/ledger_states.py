@@ -21,6 +21,7 @@ from events.playgrounds.allocations import (
     LedgerClosed,
     LedgerOpened,
     SlotConsumed,
+    SlotImported,
     SlotReleased,
     SlotReserved,
     SlotReturned,
@@ -125,6 +126,8 @@ def evolve(  # noqa: PLR0911 - one return for each event
             return released(state, event)
         case SlotReturned(model_key=model_key):
             return with_count(state, model_key, consumed=-1)
+        case SlotImported():
+            return imported(state, event)
         case CapReached():
             return state
         case LedgerClosed():
@@ -165,6 +168,24 @@ def consumed(state: Ledger, event: SlotConsumed) -> Ledger:
         counted,
         slots=without(state, event.session_id),
         testers=state.testers.set(event.tester, known),
+    )
+
+
+def imported(state: Ledger, event: SlotImported) -> Ledger:
+    """Return the state with one more place used."""
+    tester, key = state.tester(event.tester), event.model_key
+    known = replace(
+        tester,
+        given=event.ordinal,
+        shown={**tester.shown, key: tester.shown.get(key, 0) + 1},
+        evaluated={**tester.evaluated, key: tester.evaluated.get(key, 0) + 1},
+        last=(event.session_id, key),
+    )
+    counted = with_count(state, key, consumed=1, given=1)
+    return replace(
+        counted,
+        testers=state.testers.set(event.tester, known),
+        number=event.number,
     )
 
 

@@ -23,6 +23,7 @@ from events.playgrounds.allocations import (
     LedgerOpened,
     Place,
     SlotConsumed,
+    SlotImported,
     SlotReleased,
     SlotReserved,
     SlotReturned,
@@ -30,6 +31,7 @@ from events.playgrounds.allocations import (
 from services.decider import Decider
 from services.playgrounds.asking import (
     AdjustLedger,
+    AdmitSlot,
     CloseLedger,
     ConfirmTester,
     ConsumeSlot,
@@ -69,6 +71,7 @@ AnyLedgerCommand = (
     | ReleaseSlot
     | ExpireSlot
     | ReturnSlot
+    | AdmitSlot
 )
 
 
@@ -134,6 +137,8 @@ def decide(  # noqa: PLR0911 - one return for each command
             return release(command, state, "expired")
         case ReturnSlot():
             return give_back(command)
+        case AdmitSlot():
+            return admit(command, state)
         case _:
             assert_never(command)
 
@@ -309,6 +314,22 @@ def give_back(command: ReturnSlot) -> list[AllocationEvent]:
     ]
 
 
+def admit(command: AdmitSlot, state: Ledger) -> list[AllocationEvent]:
+    """Count a place that was used elsewhere, if there is one left."""
+    if state.count(command.model_key).taken >= state.cap(command.model_key):
+        raise Full(path="$.model_key")
+    return [
+        SlotImported(
+            playground_id=command.playground_id,
+            session_id=command.session_id,
+            tester=command.tester,
+            number=state.number + 1,
+            ordinal=state.tester(command.tester).given + 1,
+            model_key=command.model_key,
+        )
+    ]
+
+
 def also(command: AnyLedgerCommand, state: Ledger, meta: Envelope) -> Sequence[Command]:
     """Ask for the evaluation's own stream, and whether the tester may evaluate."""
     match command:
@@ -358,5 +379,6 @@ decider: Final = Decider[AnyLedgerCommand, Ledger, AllocationEvent](
         ReleaseSlot,
         ExpireSlot,
         ReturnSlot,
+        AdmitSlot,
     ),
 )

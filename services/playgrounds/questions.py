@@ -217,9 +217,9 @@ def check_options(
 
 def check_answers(command: ConfirmAnswers, questions: Questions) -> None:
     """Raise unless answers fit the questions of their revision and model."""
+    revision = questions.revision if command.revision is None else command.revision
     asked = {
-        each.question_id: each
-        for each in questions.of(command.revision, command.model_key)
+        each.question_id: each for each in questions.of(revision, command.model_key)
     }
     seen: set[QuestionId] = set()
     for place, given in enumerate(command.answers):
@@ -231,6 +231,8 @@ def check_answers(command: ConfirmAnswers, questions: Questions) -> None:
             raise AnsweredTwice(path=f"{path}.question_id")
         seen.add(given.question_id)
         check_answer(question, given, path, compares=command.compares)
+    if command.revision is None:
+        return
     for question in asked.values():
         needed = question.required and (command.compares or question.kind != "pairwise")
         if needed and question.question_id not in seen:

@@ -18,6 +18,7 @@ from events.playgrounds.allocations import (
     LedgerClosed,
     LedgerOpened,
     SlotConsumed,
+    SlotImported,
     SlotReleased,
     SlotReserved,
     SlotReturned,
@@ -68,7 +69,7 @@ def proof(playground_id: PlaygroundId, facts: Iterable[AllocationEvent]) -> Proo
     )
 
 
-def problems_of(  # noqa: C901 - one arm for each event
+def problems_of(  # noqa: C901, PLR0912 - one arm for each event
     state: Ledger, event: AllocationEvent
 ) -> Iterator[str]:
     """Yield what is wrong with a fact after those that led to a state."""
@@ -90,6 +91,9 @@ def problems_of(  # noqa: C901 - one arm for each event
         case CapReached():
             if state.count(event.model_key).consumed != state.cap(event.model_key):
                 yield f"Places of {event.model_key} were left."
+        case SlotImported():
+            if event.number != state.number + 1:
+                yield "It is counted wrongly."
         case LedgerAdjusted() | LedgerClosed():
             return
         case _:
