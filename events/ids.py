@@ -21,6 +21,9 @@ UnitTestSetId = NewType("UnitTestSetId", UUID)
 SetRunId = NewType("SetRunId", UUID)
 TrialId = NewType("TrialId", UUID)
 
+ExperimentId = NewType("ExperimentId", UUID)
+SimulationId = NewType("SimulationId", UUID)
+
 PlaygroundId = NewType("PlaygroundId", UUID)
 QuestionId = NewType("QuestionId", UUID)
 EvaluationId = NewType("EvaluationId", UUID)

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from infra.kernels import VARIABLE, kernel_directory
 from tests.postgres_ladder import Database, Rung, Servers, ladder
 
 
@@ -29,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
         )
         raise pytest.UsageError(message)
     config.stash[RUNGS] = rungs
+    if config.cache is not None:
+        kernels = kernel_directory(config.cache.mkdir("kernels"))
+        os.environ.setdefault(VARIABLE, str(kernels))  # noqa: TID251 - read by numba
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -1,0 +1,36 @@
+"""What goes into making a run, and what comes out, chunk by chunk."""
+
+from typing import Final
+
+import msgspec
+
+from events.experiments.common import Capture, Tree
+from events.experiments.simulations import Totals
+
+
+ENGINE: Final = "population/1"
+NUMERICS: Final = "whole numbers of 1/10000"
+CHECKPOINT: Final = "application/vnd.rehearsal.checkpoint"
+
+
+class Begin(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run begins: at its first step, or where a checkpoint was taken."""
+
+    configuration: Tree
+    seed: int
+    capture: Capture
+    checkpoint: bytes | None = None
+
+
+class MadeChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Steps that were made; `body` holds the recorded rows of each table."""
+
+    first: int
+    last: int
+    body: bytes
+    rows: dict[str, int]
+    state_hash: str
+    checkpoint: bytes
+    extinct: bool
+    totals: Totals
+    latest: dict[str, float]
