@@ -8,6 +8,7 @@ import msgspec
 from events import conversation, reservations
 from events.access import organisations, subjects, users
 from events.errors import Malformed
+from events.experiments import experiments, simulations
 from events.message import Event
 from events.playgrounds import allocations, evaluations, playgrounds
 from events.testing import (
@@ -32,6 +33,8 @@ UNIONS: Final = (
     playgrounds.PlaygroundEvent,
     organisations.OrganisationEvent,
     users.UserEvent,
+    experiments.ExperimentEvent,
+    simulations.SimulationEvent,
     agents.AgentEvent,
     metrics.MetricEvent,
     personas.PersonaEvent,

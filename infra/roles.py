@@ -264,6 +264,7 @@ def _carried(
             urls,
             parts,
             carrier=carrier,
+            data_dir=settings.data_dir,
             lease_seconds=settings.lease_seconds,
             dispatch="dispatch" in duties,
             work="work" in duties,

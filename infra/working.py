@@ -12,11 +12,13 @@ from contextlib import (
     asynccontextmanager,
 )
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from events.message import Command
 from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
+from infra.populations import open_populations
 from infra.postgres.chime import open_chime
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.sign_in import PostgresStore
@@ -60,6 +62,7 @@ async def working(
     parts: Core,
     *,
     carrier: Carrier,
+    data_dir: Path,
     lease_seconds: float = 30.0,
     dispatch: bool = True,
     work: bool = True,
@@ -96,6 +99,7 @@ async def working(
             relay = Relay(jobs, transport, on_failure=ON_FAILURE, handle=handler.handle)
             duties += [dispatcher.run, relay.run]
         if work:
+            populations = await enter(open_populations(data_dir))
             worker = Worker(
                 kinds(ttl=timedelta(seconds=lease_seconds)),
                 tools(
@@ -104,6 +108,7 @@ async def working(
                     handler=handler,
                     sessions=PostgresStore(parts.pool, ended=set()),
                     clock=now,
+                    populations=populations,
                 ),
                 work=jobs,
                 transport=transport,

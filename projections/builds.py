@@ -65,8 +65,8 @@ class Build:
 
 def code_hash(projection: Projection) -> str:
     """Return a hash of the module that turns events into rows."""
-    module = inspect.getmodule(projection.project)
-    source = inspect.getsource(module or projection.project)
+    function = projection.fill or projection.project
+    source = inspect.getsource(inspect.getmodule(function) or function)
     return hashlib.sha256(source.encode()).hexdigest()[:32]
 
 

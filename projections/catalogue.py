@@ -19,6 +19,20 @@ from projections.playgrounds import (
     question_metrics,
     questions,
 )
+from projections.experiments import (
+    agent_actions,
+    agent_deaths,
+    agent_states,
+    experiments,
+    health_incidents,
+    learning_experiences,
+    reproduction_failures,
+    resource_states,
+    simulation_config,
+    simulation_steps,
+    simulations,
+)
+from projections.experiments import agents as population_agents
 from projections.projection import Group, Groups, Table
 from projections.testing import (
     agent_version_sets,
@@ -87,7 +101,27 @@ ACCESS: Final = Group(
     ),
 )
 
-GROUPS: Final[Groups] = {group.name: group for group in (ACCESS, TESTING, PLAYGROUNDS)}
+EXPERIMENTS: Final = Group(
+    name="experiments",
+    projections=(
+        experiments.PROJECTION,
+        simulations.PROJECTION,
+        simulation_config.PROJECTION,
+        simulation_steps.PROJECTION,
+        agent_deaths.PROJECTION,
+        population_agents.PROJECTION,
+        agent_states.PROJECTION,
+        resource_states.PROJECTION,
+        agent_actions.PROJECTION,
+        learning_experiences.PROJECTION,
+        health_incidents.PROJECTION,
+        reproduction_failures.PROJECTION,
+    ),
+)
+
+GROUPS: Final[Groups] = {
+    group.name: group for group in (ACCESS, TESTING, PLAYGROUNDS, EXPERIMENTS)
+}
 
 TABLES: Final[Mapping[str, Table]] = {
     projection.name: projection.table

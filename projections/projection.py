@@ -9,11 +9,12 @@ does not promise; sums are kept in integers. Then a rebuilt table equals the liv
 The table's seed name is a `security_invoker` view over `<name>__v<version>`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from events.message import Event, Recorded
+from projections.sql import Sql
 
 
 Value = object
@@ -120,13 +121,27 @@ class Rows(Protocol):
         ...
 
 
+Fill = Callable[[Sql, Table, str, Sequence[Recorded[Event]]], Awaitable[int]]
+
+
+def nothing(_batch: Sequence[Recorded[Event]], _rows: Rows) -> None:
+    """Change no row."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Projection:
-    """A read table and the pure function that fills it."""
+    """A read table and the pure function that fills it.
+
+    A table whose rows are too many for events gets them by `fill(sql, table, physical,
+    batch)`, which copies what bodies hold that the batch's events name. It runs in the
+    page's transaction before the batch's other changes, uses nothing but the events
+    and the bodies, and returns how many rows it wrote.
+    """
 
     table: Table
     events: tuple[type[Event], ...]
-    project: Callable[[Sequence[Recorded[Event]], Rows], None]
+    project: Callable[[Sequence[Recorded[Event]], Rows], None] = nothing
+    fill: Fill | None = None
 
     @property
     def name(self) -> str:

@@ -137,6 +137,11 @@ class Feeder:
         self._skipping = (feed,) if given is None else (feed, given)
         self._layout: Layout | None = None
         self._projections = {each.name: each for each in projections}
+        self._filling = {
+            name: each
+            for name, each in self._projections.items()
+            if each.fill is not None
+        }
         self._routes: dict[type[Event], list[str]] = {}
         for name, projection in self._projections.items():
             for kind in projection.events:
@@ -205,7 +210,8 @@ class Feeder:
                 layout = await self._read_layout(session, number, lease.position)
                 flowing, waiting = self._part(events, layout)
                 batches = self._project(flowing)
-            changes = await self._write(session, layout, batches)
+            changes = await self._fill(session, layout, flowing)
+            changes += await self._write(session, layout, batches)
             await self._park(session, waiting)
         self._layout = layout
         return changes
@@ -235,7 +241,9 @@ class Feeder:
             return 0
         try:
             async with session.transaction():
-                return await self._write(session, layout, self._project(flowing))
+                filled = await self._fill(session, layout, flowing)
+                changes = self._project(flowing)
+                return filled + await self._write(session, layout, changes)
         except Exception as error:
             if not is_poison(error):
                 raise
@@ -304,6 +312,19 @@ class Feeder:
             except Exception as error:
                 raise UnprojectableError(name) from error
         return collected
+
+    async def _fill(self, sql: Sql, layout: Layout, events: Events) -> int:
+        """Copy what bodies hold into the tables that get their rows so."""
+        filled = 0
+        for name, projection in self._filling.items():
+            batch = [each for each in events if type(each.event) in projection.events]
+            if projection.fill is None or not batch:
+                continue
+            for target in layout.targets.get(name, ()):
+                filled += await projection.fill(
+                    sql, target.table, target.physical, batch
+                )
+        return filled
 
     async def _write(
         self, sql: Sql, layout: Layout, collected: Mapping[str, Changes]

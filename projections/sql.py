@@ -1,6 +1,6 @@
 """The part of a database connection that projections are given."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, Protocol
 
@@ -38,6 +38,18 @@ class Sql(Protocol):
         schema_name: str | None = None,
     ) -> str:
         """Copy rows into a table in binary form."""
+        ...
+
+    async def copy_to_table(
+        self,
+        table_name: str,
+        *,
+        source: AsyncIterable[bytes],
+        columns: Sequence[str] | None = None,
+        schema_name: str | None = None,
+        format: Literal["binary"],  # noqa: A002 - as asyncpg
+    ) -> str:
+        """Copy bytes into a table that are rows in a format already."""
         ...
 
 

@@ -31,6 +31,8 @@ from services.playgrounds.evaluations import (
 )
 from services.playgrounds.ledgers import ReserveSlot
 from services.playgrounds.playgrounds import PlaygroundCommand
+from services.experiments.experiments import ExperimentCommand
+from services.experiments.simulations import SimulationCommand
 from services.testing.agents import AgentCommand
 from services.testing.metrics import MetricCommand
 from services.testing.personas import PersonaCommand
@@ -71,6 +73,8 @@ PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
     DeactivateUser: ADMIN,
     ReactivateUser: ADMIN,
     EraseUser: OWN,
+    **dict.fromkeys(get_args(ExperimentCommand), AUTHOR),
+    **dict.fromkeys(get_args(SimulationCommand), AUTHOR),
     **dict.fromkeys(get_args(AgentCommand), AUTHOR),
     **dict.fromkeys(get_args(MetricCommand), AUTHOR),
     **dict.fromkeys(get_args(PersonaCommand), AUTHOR),

@@ -11,6 +11,7 @@ from services import reservations
 from services.access import organisations, subjects, users
 from services.decider import AnyDecider
 from services.playgrounds import evaluations, ledgers, playgrounds
+from services.experiments import experiments, simulations
 from services.testing import (
     agents,
     metrics,
@@ -28,6 +29,8 @@ PublicCommand = (
     subjects.SubjectCommand
     | organisations.OrganisationCommand
     | users.UserCommand
+    | experiments.ExperimentCommand
+    | simulations.SimulationCommand
     | agents.AgentCommand
     | metrics.MetricCommand
     | personas.PersonaCommand
@@ -44,6 +47,8 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     subjects.decider,
     organisations.decider,
     users.decider,
+    experiments.decider,
+    simulations.decider,
     agents.decider,
     metrics.decider,
     personas.decider,

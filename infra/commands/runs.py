@@ -186,7 +186,11 @@ async def held(
         projecting(urls, parts),
         carrying(settings) as carrier,
         working(
-            urls, parts, carrier=carrier, lease_seconds=settings.lease_seconds
+            urls,
+            parts,
+            carrier=carrier,
+            data_dir=settings.data_dir,
+            lease_seconds=settings.lease_seconds,
         ) as doing,
     ):
         screen.print(f"work is carried by {carrier.name}", highlight=False)

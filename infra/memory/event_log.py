@@ -42,18 +42,18 @@ class MemoryBlobs:
     """`Blobs` that live and end with the process."""
 
     def __init__(self) -> None:
-        self._contents: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
 
     async def put(self, content: bytes, *, media_type: str) -> str:  # noqa: ARG002 - the port's
         """Keep a body and return its sha256; keeping it twice changes nothing."""
         name = hashlib.sha256(content).hexdigest()
-        self._contents.setdefault(name, content)
+        self.contents.setdefault(name, content)
         return name
 
     async def get(self, sha256: str) -> bytes:
         """Return a body, or raise `Missing`."""
         try:
-            return self._contents[sha256]
+            return self.contents[sha256]
         except KeyError:
             message = f"There is no blob {sha256!r}."
             raise Missing(message) from None

@@ -5,6 +5,7 @@ from typing import Final
 
 from events.message import Event
 from services.access import reactions as access
+from services.experiments import reactions as experiments
 from services.playgrounds import reactions as playgrounds
 from services.reactions import React, Reactions
 from services.testing import reactions as testing
@@ -19,6 +20,13 @@ def joined(contexts: Iterable[Reactions]) -> Reactions:
     return found
 
 
-REACTIONS: Final = joined((access.REACTIONS, testing.REACTIONS, playgrounds.REACTIONS))
+REACTIONS: Final = joined(
+    (
+        access.REACTIONS,
+        testing.REACTIONS,
+        playgrounds.REACTIONS,
+        experiments.REACTIONS,
+    )
+)
 
-ON_FAILURE: Final = {**testing.ON_FAILURE}
+ON_FAILURE: Final = {**testing.ON_FAILURE, **experiments.ON_FAILURE}

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from events.log import Blobs, EventLog
 from services.access.reactions import END_SESSIONS
+from services.experiments.reactions import ROWS, SIMULATE
 from services.handling import Handler
 from services.playgrounds.reactions import EXPIRE
 from services.ports import Clock, Lease
@@ -12,8 +13,10 @@ from services.testing.reactions import PIN, REPORT, TRIAL
 from services.work.cases import Cases
 from services.work.expiring import ReleaseExpired
 from services.work.pinning import PinRun
+from services.work.populations import Populations
 from services.work.reporting import ReportRun
 from services.work.sessions import EndSessions, SessionStore
+from services.work.simulating import Runs, Simulate, SimulateRows
 from services.work.trials import HoldTrial
 from services.work.working import TTL, Kind
 
@@ -31,6 +34,8 @@ class Tools:
     report: ReportRun
     release: ReleaseExpired
     end_sessions: EndSessions
+    simulate: Simulate
+    simulate_rows: SimulateRows
 
 
 def tools(
@@ -40,8 +45,10 @@ def tools(
     handler: Handler,
     sessions: SessionStore,
     clock: Clock,
+    populations: Populations,
 ) -> Tools:
     """Return the tools of a process."""
+    runs = Runs(log=log, blobs=blobs, populations=populations)
     handle = handler.handle
     cases = Cases(log=log, blobs=blobs)
     return Tools(
@@ -50,6 +57,8 @@ def tools(
         report=ReportRun(log=log, blobs=blobs, handle=handle, clock=clock),
         release=ReleaseExpired(handle=handle, clock=clock),
         end_sessions=EndSessions(sessions),
+        simulate=Simulate(runs, handle=handle, clock=clock),
+        simulate_rows=SimulateRows(runs, handle=handle, clock=clock),
     )
 
 
@@ -78,6 +87,16 @@ async def end_sessions(lease: Lease, tools: Tools) -> None:
     await tools.end_sessions(lease)
 
 
+async def simulate(lease: Lease, tools: Tools) -> None:
+    """Make a run of a population."""
+    await tools.simulate(lease)
+
+
+async def simulate_rows(lease: Lease, tools: Tools) -> None:
+    """Make steps of a run again for their rows."""
+    await tools.simulate_rows(lease)
+
+
 def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[Tools]]:
     """Return every kind of job, each leased for `ttl`.
 
@@ -89,4 +108,6 @@ def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[
         Kind(name=REPORT, run=report, ttl=ttl),
         Kind(name=EXPIRE, run=release, slots=EXPIRIES_AT_A_TIME, ttl=ttl),
         Kind(name=END_SESSIONS, run=end_sessions, ttl=ttl),
+        Kind(name=SIMULATE, run=simulate, ttl=ttl),
+        Kind(name=ROWS, run=simulate_rows, slots=1, ttl=ttl),
     ]

@@ -27,7 +27,12 @@ async def held(stack: Stack, run_id: SetRunId) -> list[RunProgress]:
         outcome = await client.send(start)
         seen = client.progress(run_id, min_position=outcome.position)
         first = await anext(seen)
-        async with working(stack.urls, stack.project, carrier=carrier):
+        async with working(
+            stack.urls,
+            stack.project,
+            carrier=carrier,
+            data_dir=stack.settings.data_dir,
+        ):
             return [first, *[progress async for progress in seen]]
 
 
@@ -100,7 +105,12 @@ async def test_a_run_whose_trials_are_held_again_is_followed_again(
         assert (again.status, again.errored, again.done) == ("running", 0, 0)
         async with (
             carrying(stack.settings) as carrier,
-            working(stack.urls, stack.project, carrier=carrier),
+            working(
+                stack.urls,
+                stack.project,
+                carrier=carrier,
+                data_dir=stack.settings.data_dir,
+            ),
         ):
             rest = [progress async for progress in seen]
     _, found = await asked(stack, run_id, first.position)

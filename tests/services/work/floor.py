@@ -15,6 +15,7 @@ from events.errors import Failure, Fenced, Unavailable
 from events.message import Command, Event, Meta, Recorded
 from infra.memory.event_log import MemoryBlobs, MemoryEventLog
 from infra.memory.work import MemoryWork
+from services.experiments.reactions import ROWS, SIMULATE
 from services.guard import check_system
 from services.handling import Handler, Outcome
 from services.playgrounds.reactions import EXPIRE
@@ -29,9 +30,11 @@ from services.work.following import ON_FAILURE, REACTIONS
 from services.work.pinning import PinRun
 from services.work.reporting import ReportRun
 from services.work.results import failure_meta
+from services.work.simulating import Runs, Simulate, SimulateRows
 from services.work.trials import HoldTrial
 from tests.builders import new_id
 from tests.given import meta_of
+from tests.services.work.local_populations import LocalPopulations
 
 
 TTL: Final = timedelta(seconds=30)
@@ -57,6 +60,7 @@ class Floor:
             log=self.log, deciders=DECIDER_OF, guard=lambda _command, _meta: None
         )
         self.workers = workers
+        self.runs = Runs(log=self.log, blobs=self.blobs, populations=LocalPopulations())
         self.jobs: list[Job] = []
         self.kill_after: int | None = None
         self.pause_after: int | None = None
@@ -196,6 +200,8 @@ class Worker:
             ),
             REPORT: ReportRun(log=log, blobs=blobs, handle=self.handle, clock=clock),
             EXPIRE: ReleaseExpired(handle=self.handle, clock=clock),
+            SIMULATE: Simulate(floor.runs, handle=self.handle, clock=clock),
+            ROWS: SimulateRows(floor.runs, handle=self.handle, clock=clock),
         }
 
     async def handle(self, command: Command, meta: Meta) -> Outcome:

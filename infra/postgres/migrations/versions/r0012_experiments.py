@@ -1,0 +1,12 @@
+"""Experiments: the schemas of the context's read tables."""
+
+from infra.postgres.migrations.upgrading import apply
+
+
+revision = "0012"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    """Run the files of this revision."""
+    apply(revision)

@@ -1,0 +1,98 @@
+"""The read table `health_incidents`: every change of an agent's health."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from events.experiments.simulations import ChunkRecorded
+from events.experiments.vocabulary import CAUSES, SCALE
+from projections.experiments.columns import (
+    ORGANISATION,
+    OWN_ORGANISATION,
+    SCHEMA,
+    SIMULATION,
+    STEP_IDS,
+    agent_id,
+    bigint,
+    double,
+    integer,
+    small,
+    text,
+    word,
+)
+from projections.experiments.copying import filling, places
+from projections.projection import Index, Projection, Reference, Table
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+TABLE: Final = Table(
+    schema=SCHEMA,
+    name="health_incidents",
+    version=1,
+    note="Changes of agents' health, with their causes",
+    columns=(
+        SIMULATION,
+        integer("step_number", "When incident occurred"),
+        integer("place", "Which incident of the step, from 0"),
+        integer("agent", "Number of the agent"),
+        double("health_before", "Health before incident"),
+        double("health_after", "Health after incident"),
+        small("cause_number", "Cause of health change, as a number"),
+        integer("other", "Number of the agent that caused it, -1 for none"),
+        ORGANISATION,
+    ),
+    key=("simulation_id", "step_number", "place"),
+    rows=OWN_ORGANISATION,
+    view=f"""
+        SELECT
+            t.*,
+            t.step_number::bigint * {STEP_IDS} + t.place + 1 AS incident_id,
+            {agent_id("agent")},
+            {word("cause_number", CAUSES, "cause")},
+            jsonb_strip_nulls(
+                jsonb_build_object(
+                    'change', t.health_after - t.health_before,
+                    'fatal', t.health_after = 0,
+                    'caused_by', CASE
+                        WHEN t.other >= 0 THEN 'agent_' || t.other
+                    END
+                )
+            )::text AS details
+        FROM {{table}} AS t
+    """,
+    view_columns=(
+        bigint("incident_id", "Unique identifier for incident"),
+        text("agent_id", "Affected agent"),
+        text("cause", "Cause of health change"),
+        text("details", "Change, whether fatal, and who caused it, as JSON"),
+    ),
+    indexes=(Index(columns=("simulation_id", "agent")),),
+    references=(
+        Reference(
+            column="simulation_id",
+            table="experiments.simulations",
+            target="simulation_id",
+        ),
+    ),
+)
+
+
+def arrange(rows: "npt.NDArray[np.void]", event: ChunkRecorded) -> dict[str, Any]:
+    """Return the columns of recorded rows."""
+    return {
+        "simulation_id": event.simulation,
+        "step_number": rows["step"],
+        "place": places(rows["step"]),
+        "agent": rows["agent"],
+        "health_before": rows["before"] / SCALE,
+        "health_after": rows["after"] / SCALE,
+        "cause_number": rows["cause"],
+        "other": rows["other"],
+    }
+
+
+PROJECTION: Final = Projection(
+    table=TABLE, events=(ChunkRecorded,), fill=filling("incidents", arrange)
+)

@@ -1,0 +1,101 @@
+"""The read table `learning_experiences`: what learning modules decided, and gained."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from events.experiments.simulations import ChunkRecorded, RowsRecorded
+from events.experiments.vocabulary import MODULES, SELECT
+from projections.experiments.columns import (
+    ORGANISATION,
+    OWN_ORGANISATION,
+    SCHEMA,
+    SIMULATION,
+    STEP_IDS,
+    agent_id,
+    amount,
+    bigint,
+    chosen,
+    double,
+    integer,
+    small,
+    text,
+    word,
+)
+from projections.experiments.copying import filling
+from projections.projection import Index, Projection, Reference, Table
+
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+TAKEN: Final = chosen("module", "action_taken")
+
+TABLE: Final = Table(
+    schema=SCHEMA,
+    name="learning_experiences",
+    version=1,
+    note="Decisions of learning modules, as far as rows were captured or made",
+    columns=(
+        SIMULATION,
+        integer("step_number", "When experience occurred"),
+        integer("agent", "Number of the agent"),
+        small("module", "Learning module, as a number"),
+        small("action_taken", "Action index taken"),
+        integer("gain", "Reward received, in 1/10000"),
+        ORGANISATION,
+    ),
+    key=("simulation_id", "step_number", "agent", "module"),
+    rows=OWN_ORGANISATION,
+    view=f"""
+        SELECT
+            t.*,
+            (t.step_number::bigint * {STEP_IDS} + t.agent) * 2
+                + (t.module = {SELECT})::integer + 1 AS experience_id,
+            {agent_id("agent")},
+            {word("module", MODULES, "module_type")},
+            'agent_' || t.agent || ':'
+                || {word("module", MODULES, "x").removesuffix(" AS x")} AS module_id,
+            {TAKEN} AS action_taken_mapped,
+            {amount("gain", "reward")}
+        FROM {{table}} AS t
+    """,
+    view_columns=(
+        bigint("experience_id", "Unique identifier for experience"),
+        text("agent_id", "Agent that had experience"),
+        text("module_type", "Type of learning module"),
+        text("module_id", "Identifier for specific module"),
+        text("action_taken_mapped", "Human-readable action description"),
+        double("reward", "Reward received"),
+    ),
+    indexes=(
+        Index(columns=("simulation_id", "agent")),
+        Index(columns=("simulation_id", "module")),
+    ),
+    references=(
+        Reference(
+            column="simulation_id",
+            table="experiments.simulations",
+            target="simulation_id",
+        ),
+    ),
+)
+
+
+def arrange(
+    rows: "npt.NDArray[np.void]", event: ChunkRecorded | RowsRecorded
+) -> dict[str, Any]:
+    """Return the columns of recorded rows."""
+    return {
+        "simulation_id": event.simulation,
+        "step_number": rows["step"],
+        "agent": rows["agent"],
+        "module": rows["module"],
+        "action_taken": rows["choice"],
+        "gain": rows["reward"],
+    }
+
+
+PROJECTION: Final = Projection(
+    table=TABLE, events=(ChunkRecorded, RowsRecorded), fill=filling("lessons", arrange)
+)
