@@ -38,6 +38,10 @@ PLACES: Final = {
         "playgrounds:playgrounds",
         "Look at playgrounds, and prove their places.",
     ),
+    "experiments": (
+        "experiments:experiments",
+        "Run populations by design, prove and branch the runs.",
+    ),
     "projections": (
         "projections:projections",
         "List, rebuild, compare and switch read tables.",

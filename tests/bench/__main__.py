@@ -29,6 +29,7 @@ from tests.bench import (
     memory,
     others,
     over_http,
+    population,
     projecting,
     reading,
     trials,
@@ -51,6 +52,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
         importing,
         trials,
         intake,
+        population,
     )
 }
 
