@@ -7,18 +7,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from projections.access import grants, organisations, users
-from projections.playgrounds import (
-    access_list,
-    evaluation_counters,
-    evaluation_sessions,
-    evaluations,
-    model_configurations,
-    open_responses,
-    playground_metrics,
-    playgrounds,
-    question_metrics,
-    questions,
-)
 from projections.experiments import (
     agent_actions,
     agent_deaths,
@@ -33,6 +21,18 @@ from projections.experiments import (
     simulations,
 )
 from projections.experiments import agents as population_agents
+from projections.playgrounds import (
+    access_list,
+    evaluation_counters,
+    evaluation_sessions,
+    evaluations,
+    model_configurations,
+    open_responses,
+    playground_metrics,
+    playgrounds,
+    question_metrics,
+    questions,
+)
 from projections.projection import Group, Groups, Table
 from projections.testing import (
     agent_version_sets,

@@ -24,6 +24,8 @@ from services.access.users import (
     RevokeRole,
     SignInCommand,
 )
+from services.experiments.experiments import ExperimentCommand
+from services.experiments.simulations import SimulationCommand
 from services.playgrounds.evaluations import (
     EvaluationCommand,
     ExcludeEvaluation,
@@ -31,8 +33,6 @@ from services.playgrounds.evaluations import (
 )
 from services.playgrounds.ledgers import ReserveSlot
 from services.playgrounds.playgrounds import PlaygroundCommand
-from services.experiments.experiments import ExperimentCommand
-from services.experiments.simulations import SimulationCommand
 from services.testing.agents import AgentCommand
 from services.testing.metrics import MetricCommand
 from services.testing.personas import PersonaCommand

@@ -10,8 +10,8 @@ from events.message import Command
 from services import reservations
 from services.access import organisations, subjects, users
 from services.decider import AnyDecider
-from services.playgrounds import evaluations, ledgers, playgrounds
 from services.experiments import experiments, simulations
+from services.playgrounds import evaluations, ledgers, playgrounds
 from services.testing import (
     agents,
     metrics,
