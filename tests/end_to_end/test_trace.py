@@ -33,7 +33,10 @@ async def test_a_trace_goes_through_command_event_work_result_and_cloudevent(
         amqp(stack, rabbitmq) as producer,
         subscribed(rabbitmq) as subscriber,
         working(
-            stack.urls, stack.project, carrier=carrier(rabbitmq, producer.topology)
+            stack.urls,
+            stack.project,
+            data_dir=stack.settings.data_dir,
+            carrier=carrier(rabbitmq, producer.topology),
         ),
         relaying(
             stack.urls,
