@@ -1,11 +1,17 @@
 """Evaluations: one tester's answers about one model."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from events.errors import Missing
-from events.playgrounds.allocations import SlotConsumed, SlotReleased, SlotReturned
+from events.playgrounds.allocations import (
+    SlotConsumed,
+    SlotImported,
+    SlotReleased,
+    SlotReturned,
+)
 from events.playgrounds.evaluations import (
     EvaluationExcluded,
     EvaluationLapsed,
@@ -15,22 +21,26 @@ from events.playgrounds.evaluations import (
     ModelShown,
     TextAnswered,
 )
-from services.playgrounds.asking import ExpireSlot
-from services.playgrounds.common import NotYours
+from services.playgrounds.asking import ExpireSlot, GivenAnswer
+from services.playgrounds.common import AlreadyExists, NotYours
 from services.playgrounds.evaluations import (
     AbandonEvaluation,
     AlreadySubmitted,
     EvaluationEnded,
     ExcludeEvaluation,
+    ImportEvaluation,
     NotSubmitted,
     NotYourEvaluation,
     ShowModel,
     SlotExpired,
     WithdrawEvaluation,
 )
+from services.playgrounds.ledgers import Full
+from services.playgrounds.questions import WrongAnswer
 from tests.given import World, given, meta_of
 from tests.services.playgrounds.examples import (
     PLAYGROUND,
+    WHICH,
     WHY,
     a_playground,
     a_slot,
@@ -168,3 +178,31 @@ def test_an_evaluation_is_its_tester_s_alone(command: Any) -> None:  # noqa: ANN
     for meta in (TOM, meta_of()):
         opened().when(command, meta=meta).then_refused(NotYourEvaluation)
     given(a_playground(5)).when(command, meta=TESS).then_refused(Missing)
+
+
+def brought(number: int, value: str = "warm") -> ImportEvaluation:
+    return ImportEvaluation(
+        session_id=session(number),
+        playground_id=PLAYGROUND,
+        user_id=UUID(int=0xC0 + number),
+        model_key="model_a",
+        ordinal=1,
+        answers=[GivenAnswer(question_id=WHICH, answer_value=value)],
+    )
+
+
+def test_an_evaluation_from_elsewhere_uses_a_place_once() -> None:
+    result = given(a_playground(1)).when(brought(1))
+    kinds = [type(event) for event in result.events]
+    assert kinds == [EvaluationOpened, EvaluationSubmitted, SlotImported]
+    result.world.when(brought(1)).then()
+    result.world.when(brought(1, value="cold")).then_refused(AlreadyExists)
+    result.world.when(brought(2)).then_refused(Full)
+    result.world.when(a_slot(3), meta=TESS).then_refused(Full)
+
+
+def test_an_evaluation_from_elsewhere_has_to_fit_and_be_of_the_owner_s() -> None:
+    world = given(a_playground(1))
+    world.when(brought(1, value="hot")).then_refused(WrongAnswer)
+    other = as_tester("bo", roles=["user"])
+    world.when(brought(1), meta=other).then_refused(NotYours)
