@@ -33,6 +33,9 @@ from projections.playgrounds import (
     question_metrics,
     questions,
 )
+from projections.playgrounds import (
+    users as playground_users,
+)
 from projections.projection import Group, Groups, Table
 from projections.testing import (
     agent_version_sets,
@@ -89,6 +92,7 @@ PLAYGROUNDS: Final = Group(
         playground_metrics.PROJECTION,
         question_metrics.PROJECTION,
         open_responses.PROJECTION,
+        playground_users.PROJECTION,
     ),
 )
 

@@ -8,6 +8,8 @@ import asyncpg
 import msgspec
 import pytest
 
+from events.access.users import RoleRevoked, UserProfileChanged
+from events.ids import SubjectId
 from events.message import ERASED, Event
 from events.playgrounds.playgrounds import PlaygroundArchived
 from projections.catalogue import PLAYGROUNDS
@@ -17,6 +19,9 @@ from tests.projections.playgrounds.story import (
     LISTED,
     OWNER,
     TESS_ERASED,
+    TESS_ID,
+    TOM_ID,
+    accounts,
     evaluated,
     told,
     whole,
@@ -201,7 +206,7 @@ async def test_every_column_of_the_seed_s_tables_is_filled_somewhere(
     database: Database,
 ) -> None:
     await stored(database, whole())
-    async with seen_by(database, "mila") as owner:
+    async with seen_by(database, "mila", "playgrounds:admin") as owner:
         for projection in PLAYGROUNDS.projections:
             table = projection.table
             for column in (*table.columns, *table.view_columns):
@@ -264,6 +269,7 @@ async def test_a_tester_sees_the_open_playground_and_own_answers_only(
         "playground_metrics": 0,
         "question_metrics": 0,
         "open_responses": 0,
+        "users": 0,
     }
     assert [each["tester"] for each in own] == ["tess"]
     assert {value for name in names for value in name.values()} == {None}
@@ -322,3 +328,54 @@ async def test_a_reader_s_own_session_is_named(database: Database) -> None:
         (session(3), "excluded"),
         (session(4), "withdrawn"),
     ]
+
+
+USERS = "SELECT id, email, full_name, role, password_hash FROM users ORDER BY role"
+
+
+async def test_owners_see_who_evaluated_and_administrators_see_all_of_them(
+    database: Database,
+) -> None:
+    await stored(database, [*accounts(), *evaluated()])
+    tom = {"id": TOM_ID, "full_name": "Tom", "role": "admin"}
+    tess = {"id": TESS_ID, "full_name": "Tess", "role": "tester"}
+    hidden = {"email": None, "password_hash": None}
+    async with seen_by(database, "mila", "playgrounds:user") as owner:
+        assert await read(owner, USERS) == [tom | hidden, tess | hidden]
+    async with seen_by(database, "bo", "playgrounds:admin") as admin:
+        assert await read(admin, USERS) == [
+            tom | {"email": "tom@example.org", "password_hash": "bcrypt"},
+            tess | {"email": "tess@example.org", "password_hash": "bcrypt"},
+        ]
+
+
+async def test_a_tester_sees_themselves_and_who_has_a_public_profile(
+    database: Database,
+) -> None:
+    shown = UserProfileChanged(
+        user_id=TOM_ID,
+        subject_id=SubjectId(TOM_ID),
+        full_name="Tom",
+        bio=None,
+        avatar_url=None,
+        profile_public=True,
+        allow_contact=True,
+    )
+    async with seen_by(
+        await stored(database, accounts()), str(TESS_ID), "playgrounds:tester"
+    ) as tess:
+        (row,) = await read(tess, USERS)
+        assert (row["email"], row["password_hash"]) == ("tess@example.org", "bcrypt")
+    await stored(database, [*accounts(), shown])
+    async with seen_by(database, str(TESS_ID), "playgrounds:tester") as tess:
+        first, _ = await read(tess, USERS)
+    assert (first["email"], first["password_hash"]) == ("tom@example.org", None)
+
+
+async def test_who_holds_no_role_in_playgrounds_any_more_is_not_shown(
+    database: Database,
+) -> None:
+    left = RoleRevoked(user_id=TESS_ID, area="playgrounds", role="tester")
+    await stored(database, [*accounts(), left])
+    async with seen_by(database, "bo", "playgrounds:admin") as admin:
+        assert [row["id"] for row in await read(admin, USERS)] == [TOM_ID]

@@ -9,12 +9,14 @@ from events.message import Event
 from projections.catalogue import GROUPS
 from projections.projection import Projection
 from tests.given_rows import MemoryRows, project
+from tests.projections.access import story as access
 from tests.projections.playgrounds import story as playgrounds
 from tests.projections.testing import story as testing
 from tests.recorded import recorded
 
 
 STORIES: Final[Mapping[str, Callable[[], list[Event]]]] = {
+    "access": access.whole,
     "testing": lambda: [*testing.whole(), testing.ERASED_SUBJECT],
     "playgrounds": playgrounds.whole,
 }

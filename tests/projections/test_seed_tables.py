@@ -12,6 +12,7 @@ from projections.projection import Column, Group, Table
 
 
 STRING: Final = "text"
+NAME: Final = "varchar(255)"
 TIMESTAMP: Final = "timestamptz"
 BOOLEAN: Final = "boolean"
 INTEGER: Final = "integer"
@@ -124,6 +125,15 @@ PROMISED: Final = {
         "unit_test_run_results": JSON,
         "unit_test_run_specs": JSON,
         "updated_at": TIMESTAMP,
+    },
+    "playgrounds.users": {
+        "id": UUID,
+        "email": NAME,
+        "full_name": NAME,
+        "role": STRING,
+        "created_at": TIMESTAMP,
+        "updated_at": TIMESTAMP,
+        "last_login": TIMESTAMP,
     },
     "playgrounds.playgrounds": {
         "id": UUID,

@@ -5,45 +5,23 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from events.access.subjects import SubjectErased
 from events.access.users import (
     EmailVerified,
     PasswordSet,
     UserDeactivated,
     UserErased,
-    UserProfileChanged,
     UserReactivated,
-    UserRegistered,
     UserSignedIn,
 )
 from events.ids import SubjectId, UserId
 from events.message import ERASED
 from projections.access.users import PROJECTION
 from tests.given_rows import given
+from tests.projections.access.story import GONE, INES, PROFILE, REGISTERED
 from tests.recorded import at
 
 
-INES: Final = UserId(UUID(int=1))
 OTTO: Final = UserId(UUID(int=2))
-REGISTERED: Final = UserRegistered(
-    user_id=INES,
-    subject_id=SubjectId(INES),
-    email="ines@library.example",
-    username="ines",
-    full_name="Ines",
-    email_key=UUID(int=11),
-    username_key=UUID(int=12),
-)
-PROFILE: Final = UserProfileChanged(
-    user_id=INES,
-    subject_id=SubjectId(INES),
-    full_name="Ines V.",
-    bio="Reads",
-    avatar_url="https://library.example/ines.png",
-    profile_public=True,
-    allow_contact=True,
-)
-GONE: Final = SubjectErased(subject_id=SubjectId(INES), reason="Asked for")
 
 
 def test_who_registered_is_a_row() -> None:

@@ -1,11 +1,19 @@
 """One story in facts: two greetings are judged, compared, withdrawn, excluded."""
 
 from typing import Any, Final
+from uuid import uuid5
 
 from msgspec.structs import replace
 
 from events.access.subjects import SubjectErased
-from events.ids import SubjectId
+from events.access.users import (
+    PasswordSet,
+    RoleGranted,
+    UserProfileChanged,
+    UserRegistered,
+    UserSignedIn,
+)
+from events.ids import SubjectId, UserId
 from events.message import Command, Event, Meta
 from events.people import person_id
 from services.playgrounds.asking import GivenAnswer
@@ -28,6 +36,7 @@ from services.playgrounds.playgrounds import (
 )
 from services.playgrounds.questions import NewQuestion, Option
 from tests.given import World, given, meta_of
+from tests.recorded import ORG
 from tests.services.playgrounds.examples import (
     AGAIN,
     BETTER,
@@ -47,6 +56,7 @@ TESS, TOM = as_tester("tess", email="tess@example.org"), as_tester("tom")
 TESS_ERASED: Final = SubjectErased(
     subject_id=SubjectId(person_id("acme", "tess")), reason="They asked"
 )
+TESS_ID, TOM_ID = (UserId(person_id(ORG, name)) for name in ("tess", "tom"))
 LISTED: Final = ChangeAccessList(
     playground_id=PLAYGROUND, restricted_emails=["Tess@example.org", "old@example.org"]
 )
@@ -119,7 +129,46 @@ def evaluated() -> list[Event]:
 
 def whole() -> list[Event]:
     """Return a whole story, with every kind of change of a playground."""
-    return [*evaluated(), *changes(), TESS_ERASED]
+    return [*accounts(), *evaluated(), *changes(), TESS_ERASED]
+
+
+def accounts() -> list[Event]:
+    """Return the accounts of Tess and Tom, who administers too."""
+    return [
+        *account(TESS_ID, "tess"),
+        RoleGranted(user_id=TESS_ID, area="playgrounds", role="tester"),
+        *account(TOM_ID, "tom"),
+        RoleGranted(user_id=TOM_ID, area="playgrounds", role="tester"),
+        RoleGranted(user_id=TOM_ID, area="playgrounds", role="admin"),
+    ]
+
+
+def account(user_id: UserId, name: str) -> list[Event]:
+    """Return an account with a profile, a password and a sign-in."""
+    return [
+        UserRegistered(
+            user_id=user_id,
+            subject_id=SubjectId(user_id),
+            email=f"{name}@example.org",
+            username=name,
+            full_name=name.title(),
+            email_key=uuid5(user_id, "email"),
+            username_key=uuid5(user_id, "username"),
+        ),
+        UserProfileChanged(
+            user_id=user_id,
+            subject_id=SubjectId(user_id),
+            full_name=name.title(),
+            bio="Tests",
+            avatar_url="https://example.org/me.png",
+            profile_public=False,
+            allow_contact=False,
+        ),
+        PasswordSet(user_id=user_id, scheme="bcrypt"),
+        UserSignedIn(
+            user_id=user_id, session_id=uuid5(user_id, "session"), method="password"
+        ),
+    ]
 
 
 def changes() -> list[Event]:

@@ -1,0 +1,12 @@
+"""Whom owners of playgrounds see: who evaluated there."""
+
+from infra.postgres.migrations.upgrading import apply
+
+
+revision = "0012"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    """Run the files of this revision."""
+    apply(revision)

@@ -1,0 +1,76 @@
+"""One story in facts: Ines registers, signs in, leaves, comes back and is erased."""
+
+from typing import Final
+from uuid import UUID
+
+from events.access.common import Grant
+from events.access.organisations import OrganisationChanged, OrganisationCreated
+from events.access.subjects import SubjectErased
+from events.access.users import (
+    EmailVerified,
+    PasswordSet,
+    RoleGranted,
+    RoleRevoked,
+    UserDeactivated,
+    UserErased,
+    UserProfileChanged,
+    UserReactivated,
+    UserRegistered,
+    UserSignedIn,
+)
+from events.ids import OrganisationId, SubjectId, UserId
+from events.message import Event
+
+
+LIBRARY: Final = OrganisationId(UUID(int=9))
+INES: Final = UserId(UUID(int=1))
+REGISTERED: Final = UserRegistered(
+    user_id=INES,
+    subject_id=SubjectId(INES),
+    email="ines@library.example",
+    username="ines",
+    full_name="Ines",
+    email_key=UUID(int=11),
+    username_key=UUID(int=12),
+)
+PROFILE: Final = UserProfileChanged(
+    user_id=INES,
+    subject_id=SubjectId(INES),
+    full_name="Ines V.",
+    bio="Reads",
+    avatar_url="https://library.example/ines.png",
+    profile_public=True,
+    allow_contact=True,
+)
+GONE: Final = SubjectErased(subject_id=SubjectId(INES), reason="Asked for")
+
+
+def whole() -> list[Event]:
+    """Return a whole story, with every kind of change of an account."""
+    grants = (Grant(area="testing", role="user"),)
+    return [
+        OrganisationCreated(
+            organisation_id=LIBRARY,
+            name="Library",
+            registration="invited",
+            default_grants=(),
+        ),
+        OrganisationChanged(
+            organisation_id=LIBRARY,
+            name="The library",
+            registration="open",
+            default_grants=grants,
+        ),
+        REGISTERED,
+        EmailVerified(user_id=INES),
+        PROFILE,
+        PasswordSet(user_id=INES, scheme="bcrypt"),
+        UserSignedIn(user_id=INES, session_id=UUID(int=3), method="password"),
+        RoleGranted(user_id=INES, area="testing", role="user"),
+        RoleGranted(user_id=INES, area="playgrounds", role="admin"),
+        RoleRevoked(user_id=INES, area="testing", role="user"),
+        UserDeactivated(user_id=INES, reason="Left"),
+        UserReactivated(user_id=INES),
+        UserErased(user_id=INES),
+        GONE,
+    ]
