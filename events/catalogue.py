@@ -6,7 +6,7 @@ from typing import Final, get_args
 import msgspec
 
 from events import conversation, reservations
-from events.access import organisations, subjects, users
+from events.access import organisations, service_tokens, subjects, users
 from events.errors import Malformed
 from events.experiments import experiments, simulations
 from events.message import Event
@@ -35,6 +35,7 @@ UNIONS: Final = (
     users.UserEvent,
     experiments.ExperimentEvent,
     simulations.SimulationEvent,
+    service_tokens.ServiceTokenEvent,
     agents.AgentEvent,
     metrics.MetricEvent,
     personas.PersonaEvent,

@@ -53,6 +53,10 @@ PLACES: Final = {
         "organisations:organisations",
         "Say which organisations keep accounts, and for whom.",
     ),
+    "service-tokens": (
+        "service_tokens:service_tokens",
+        "Give services what they sign in with, and take it away.",
+    ),
     "keys": ("keys:keys", "Look after the keys that seal personal text."),
     "token": ("stack:token", "Print a bearer token for an embedded stack."),
     "settings": ("stack:settings", "Print every setting and its value."),

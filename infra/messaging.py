@@ -17,7 +17,7 @@ from infra.rabbit.events import rabbit_outlet
 from infra.rabbit.intake import rabbit_inbox
 from infra.rabbit.topology import Topology
 from infra.settings import Settings, SettingsError
-from infra.wiring import Core, Urls, verifier
+from infra.wiring import Core, Urls, bearers
 from infra.working import stream_of
 from services.commanding import Batches
 from services.decoding import command_decoder
@@ -80,11 +80,12 @@ async def taking(
                 application_name="rehearsal letters",
             )
         )
+        believed = await enter(bearers(settings, parts))
         topology = Topology(carrier.namespace)
         inbox = await enter(rabbit_inbox(broker_of(carrier), topology=topology))
         intake = Intake(
             inbox=inbox,
-            answering=answering(parts, verifier(settings)),
+            answering=answering(parts, believed.verifier),
             letters=PostgresLetters(pool),
             grace=settings.shutdown_seconds,
         )

@@ -22,11 +22,11 @@ from infra.wiring import (
     MASTER_KEY,
     Core,
     Urls,
+    bearers,
     core,
     follow_erasures,
     projecting,
     signing_in,
-    verifier,
 )
 from infra.working import working
 from projections.catalogue import GROUPS, TABLES
@@ -89,19 +89,19 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
         parts = await stack.enter_async_context(core(settings, urls, name="api"))
         ended: set[UUID | None] = set()
         accounts = await stack.enter_async_context(signing_in(settings, parts, ended))
+        believed = await stack.enter_async_context(bearers(settings, parts, ended))
         watch = Watch(parts.pool)
         numbers = Metrics()
         limits = Limits(
             wait_seconds=settings.max_wait_seconds, proxies=settings.proxies
         )
-        checking = verifier(settings, ended)
         port = await stack.enter_async_context(
             serving(
                 make_app(
                     handler=parts.handler,
                     log=parts.log,
                     blobs=parts.blobs,
-                    verifier=checking,
+                    verifier=believed.verifier,
                     reader=PoolReader(parts.pool),
                     snapshots=PoolSnapshots(parts.pool),
                     calculate=Calculator().statistics,
@@ -120,10 +120,11 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                         settings,
                         parts,
                         watch=watch,
-                        verifier=checking,
+                        verifier=believed.verifier,
                         limits=limits,
                         accounts=accounts,
                     ),
+                    service_tokens=believed.service_tokens,
                 ),
                 host=settings.http_host,
                 port=settings.http_port,

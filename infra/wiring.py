@@ -27,6 +27,11 @@ from infra.passwords import PasswordHasher
 from infra.postgres.blobs import PostgresBlobs
 from infra.postgres.event_log import open_event_log
 from infra.postgres.pool import Pool, open_pool
+from infra.postgres.service_tokens import (
+    PostgresTokenStore,
+    follow_service_tokens,
+    learn_service_tokens,
+)
 from infra.postgres.sign_in import (
     PostgresStore,
     follow_ended,
@@ -53,6 +58,7 @@ from services.accounts.limits import SignInLimits
 from services.accounts.people import People
 from services.accounts.ports import Mail
 from services.accounts.secrets import Secrets
+from services.accounts.service_tokens import BearerVerifier, Known, ServiceTokens
 from services.accounts.sessions import Sessions
 from services.handling import Handler
 from services.http.reading import PoolReader
@@ -290,13 +296,7 @@ async def signing_in(
     store = PostgresStore(parts.pool, ended)
     mail = mailer(settings)
     limits = SignInLimits()
-    people = People(
-        handler=Handler(log=parts.log, deciders=DECIDER_OF, guard=guard.check_sign_in),
-        secrets=secrets,
-        region=settings.region,
-        clock=now,
-        ids=new_id,
-    )
+    people = _people(settings, parts, secrets)
     codes = Codes(people=people, store=store, mail=mail, secrets=secrets, limits=limits)
     following = [
         asyncio.create_task(follow_ended(parts.pool, ended)),
@@ -328,6 +328,53 @@ async def signing_in(
         for task in following:
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
+
+
+def _people(settings: Settings, parts: Core, secrets: Secrets) -> People:
+    return People(
+        handler=Handler(log=parts.log, deciders=DECIDER_OF, guard=guard.check_sign_in),
+        secrets=secrets,
+        region=settings.region,
+        clock=now,
+        ids=new_id,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bearers:
+    """What believes bearer tokens, and what gives services theirs."""
+
+    verifier: BearerVerifier
+    service_tokens: ServiceTokens
+
+
+@asynccontextmanager
+async def bearers(
+    settings: Settings, parts: Core, ended: Container[UUID | None] = frozenset()
+) -> AsyncIterator[Bearers]:
+    """Open what believes signed tokens and those of services, in whatever process."""
+    known = Known()
+    learned = await learn_service_tokens(parts.pool, known)
+    following = asyncio.create_task(follow_service_tokens(parts.pool, known, learned))
+    secrets = Secrets(await parts.vault.secret("accounts"))
+    try:
+        yield Bearers(
+            verifier=BearerVerifier(
+                known,
+                others=verifier(settings, ended),
+                region=settings.region,
+                clock=now,
+            ),
+            service_tokens=ServiceTokens(
+                people=_people(settings, parts, secrets),
+                store=PostgresTokenStore(parts.pool, known),
+                clock=now,
+                ids=new_id,
+            ),
+        )
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def mailer(settings: Settings) -> Mail:

@@ -6,7 +6,7 @@ In a group, a table stands after the tables that its view reads.
 from collections.abc import Mapping
 from typing import Final
 
-from projections.access import grants, organisations, users
+from projections.access import grants, organisations, service_tokens, users
 from projections.experiments import (
     agent_actions,
     agent_deaths,
@@ -102,6 +102,7 @@ ACCESS: Final = Group(
         organisations.PROJECTION,
         users.PROJECTION,
         grants.PROJECTION,
+        service_tokens.PROJECTION,
     ),
 )
 

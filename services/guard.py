@@ -5,15 +5,16 @@ A command takes a role in its own area, which is the context of its tag.
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, Literal, cast, get_args
+from typing import Final, cast, get_args
 
 import msgspec
 
 from events import roles
 from events.errors import Forbidden
 from events.message import Command, Meta
-from events.roles import Area, Role
+from events.roles import Area, Role, Scope
 from services.access.organisations import ChangeOrganisation, CreateOrganisation
+from services.access.service_tokens import ServiceTokenCommand
 from services.access.subjects import EraseSubject
 from services.access.users import (
     ChangeProfile,
@@ -43,8 +44,6 @@ from services.testing.unit_tests import UnitTestCommand
 
 
 SYSTEM: Final = "system:"
-
-Scope = Literal["import"]
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,9 +119,10 @@ def is_for_themselves(command: Command, meta: Meta) -> bool:
 def check_sign_in(command: Command, _meta: Meta) -> None:
     """Raise `Forbidden` unless a command is one that signing in asks for.
 
-    What signing in asks for rests on a password or a code, and on no role.
+    What signing in asks for rests on a password or a code, and on no role; who may
+    issue tokens to services was asked before.
     """
-    if not isinstance(command, SignInCommand):
+    if not isinstance(command, SignInCommand | ServiceTokenCommand):
         raise Forbidden
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from events.message import Command
 from services import reservations
-from services.access import organisations, subjects, users
+from services.access import organisations, service_tokens, subjects, users
 from services.decider import AnyDecider
 from services.experiments import experiments, simulations
 from services.playgrounds import evaluations, ledgers, playgrounds
@@ -49,6 +49,7 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     users.decider,
     experiments.decider,
     simulations.decider,
+    service_tokens.decider,
     agents.decider,
     metrics.decider,
     personas.decider,

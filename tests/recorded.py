@@ -32,6 +32,7 @@ _STREAMS: Final = {
     "events.playgrounds.playgrounds": ("playgrounds.playground", "playground_id"),
     "events.playgrounds.allocations": ("playgrounds.allocation", "playground_id"),
     "events.playgrounds.evaluations": ("playgrounds.evaluation", "session_id"),
+    "events.access.service_tokens": ("access.service_token", "token_id"),
     "events.access.users": ("access.user", "user_id"),
     "events.access.organisations": ("access.organisation", "organisation_id"),
 }

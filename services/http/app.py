@@ -10,6 +10,7 @@ from events.log import Blobs, EventLog
 from events.message import Command
 from projections.projection import Table
 from services.accounts.accounts import Accounts
+from services.accounts.service_tokens import ServiceTokens
 from services.commanding import Handling
 from services.decider import AnyDecider
 from services.decoding import command_decoder
@@ -31,6 +32,7 @@ from services.http.playgrounds import Calculate, PlaygroundRoutes
 from services.http.progress import ProgressRoute
 from services.http.reading import Reader
 from services.http.reliability import ReliabilityRoute
+from services.http.service_tokens import ServiceTokenRoutes
 from services.http.snapshots import Snapshots
 from services.http.tables import Folding, Tables
 from services.http.waiting import CaughtUp, Waiting
@@ -63,6 +65,7 @@ def make_app(
     limits: Limits,
     accounts: Accounts | None = None,
     pages: Sequence[web.RouteDef] = (),
+    service_tokens: ServiceTokens | None = None,
 ) -> web.Application:
     """Return the application that producers and dashboards talk to.
 
@@ -153,6 +156,11 @@ def make_app(
     if accounts is not None:
         auth = Auth(accounts=accounts, identify=identify, limits=limits)
         app.add_routes(auth.routes())
+    if service_tokens is not None:
+        issuing = ServiceTokenRoutes(
+            tokens=service_tokens, identify=identify, limits=limits
+        )
+        app.add_routes(issuing.routes())
     return app
 
 

@@ -69,15 +69,15 @@ class Auth:
 
     async def ask_for_code(self, request: web.Request) -> web.Response:
         """Send a code, or none; the answer does not tell."""
-        asked = await _body(request, AskForCode)
+        asked = await read_body(request, AskForCode)
         seconds = await self._accounts.codes.start(
             asked.org, asked.email, self._caller(request)
         )
-        return _answer(CodeAsked(expires_in=seconds), status=202)
+        return answered(CodeAsked(expires_in=seconds), status=202)
 
     async def register(self, request: web.Request) -> web.Response:
         """Make an account, and sign in."""
-        asked = await _body(request, Register)
+        asked = await read_body(request, Register)
         tokens = await self._accounts.register(
             asked.org,
             email=asked.email,
@@ -87,11 +87,11 @@ class Auth:
             password=asked.password,
             caller=self._caller(request),
         )
-        return _answer(tokens, status=201)
+        return answered(tokens, status=201)
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Begin a session by a password or a code."""
-        asked = await _body(request, SignIn)
+        asked = await read_body(request, SignIn)
         caller = self._caller(request)
         if (asked.password is None) == (asked.code is None):
             raise Malformed("Give a password or a code.", path="$")
@@ -103,15 +103,15 @@ class Auth:
             tokens = await self._accounts.sign_in_by_code(
                 asked.org, email=asked.email, code=asked.code or "", caller=caller
             )
-        return _answer(tokens)
+        return answered(tokens)
 
     async def refresh(self, request: web.Request) -> web.Response:
         """Answer a session's next tokens."""
-        asked = await _body(request, Refresh)
+        asked = await read_body(request, Refresh)
         tokens = await self._accounts.sessions.refresh(
             asked.refresh_token, self._caller(request)
         )
-        return _answer(tokens)
+        return answered(tokens)
 
     async def sign_out(self, request: web.Request) -> web.Response:
         """End the session of the bearer."""
@@ -124,7 +124,7 @@ class Auth:
     async def me(self, request: web.Request) -> web.Response:
         """Answer who the bearer is."""
         identity = self._identify(request)
-        return _answer(
+        return answered(
             Me(
                 actor=identity.actor,
                 org=identity.org_id,
@@ -139,7 +139,7 @@ class Auth:
         """Set the bearer's password, and end their other sessions."""
         identity = self._identify(request)
         user_id = user_of(identity)
-        asked = await _body(request, ChangePassword)
+        asked = await read_body(request, ChangePassword)
         if (asked.current is None) == (asked.code is None):
             raise Malformed("Give the current password or a code.", path="$")
         await self._accounts.set_password(
@@ -171,7 +171,7 @@ class Auth:
             for each in found
             if each.org_id == identity.org_id
         ]
-        return _answer(SessionsShown(sessions=shown))
+        return answered(SessionsShown(sessions=shown))
 
     async def end_session(self, request: web.Request) -> web.Response:
         """End a session of the bearer's."""
@@ -195,7 +195,7 @@ class Auth:
         identity = self._identify(request)
         demand(identity.roles, ADMINISTRATORS, "access")
         key = request.headers.get("Idempotency-Key")
-        asked = await _body(request, Invite)
+        asked = await read_body(request, Invite)
         invited = await self._accounts.invite(
             identity.org_id,
             email=asked.email,
@@ -208,15 +208,20 @@ class Auth:
             if key is None
             else asking.identifier(key.strip('"'), "headers.Idempotency-Key"),
         )
-        return _answer(invited, status=201)
+        return answered(invited, status=201)
 
     def _caller(self, request: web.Request) -> Caller:
-        agent = request.headers.get("User-Agent")
-        return Caller(
-            ip=asking.address(request, self._limits),
-            agent=None if agent is None else asking.printable(agent),
-            headers=asking.trace(request.headers),
-        )
+        return caller(request, self._limits)
+
+
+def caller(request: web.Request, limits: Limits) -> Caller:
+    """Return where a request comes from."""
+    agent = request.headers.get("User-Agent")
+    return Caller(
+        ip=asking.address(request, limits),
+        agent=None if agent is None else asking.printable(agent),
+        headers=asking.trace(request.headers),
+    )
 
 
 def user_of(identity: Identity) -> UUID:
@@ -230,14 +235,16 @@ def user_of(identity: Identity) -> UUID:
     raise Forbidden("This token is of nobody who has an account here.")
 
 
-async def _body(request: web.Request, kind: type[T]) -> T:
+async def read_body(request: web.Request, kind: type[T]) -> T:
+    """Return the body of a request, or raise the failure that it is."""
     if request.content_type != JSON:
         message = f"This comes as {JSON}."
         raise UnsupportedMedia(message, path="headers.Content-Type")
     return decode_json(await asking.body(request, limit=MAX_BYTES), kind)
 
 
-def _answer(value: object, *, status: int = 200) -> web.Response:
+def answered(value: object, *, status: int = 200) -> web.Response:
+    """Return a response that no cache keeps."""
     return web.Response(
         status=status,
         body=msgspec.json.encode(value),

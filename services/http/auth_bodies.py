@@ -6,8 +6,11 @@ from uuid import UUID
 
 import msgspec
 
-from services.access.common import Email, FullName, Username
+from events.roles import Scope
+from services.access.common import Email, FullName, Reason, Username
 from services.access.organisations import Grants
+from services.access.service_tokens import ServiceName
+from services.accounts.service_tokens import Days
 
 
 Org = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,128}$(?!\n)")]
@@ -104,3 +107,27 @@ class SessionsShown(msgspec.Struct, frozen=True, kw_only=True):
     """Sessions that have not ended, the newest first."""
 
     sessions: list[SessionShown]
+
+
+Scopes = Annotated[list[Scope], msgspec.Meta(max_length=16)]
+
+
+class IssueToken(Body, frozen=True, kw_only=True):
+    """A service that is to have a token, what it may do, and for how many days."""
+
+    service: ServiceName
+    grants: Grants = msgspec.field(default_factory=list)
+    scopes: Scopes = msgspec.field(default_factory=list)
+    days: Days = 90
+
+
+class RevokeToken(Body, frozen=True, kw_only=True):
+    """Why a token is to be good no more."""
+
+    reason: Reason
+
+
+class Revoked(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a revocation is in the log."""
+
+    position: int

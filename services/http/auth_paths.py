@@ -5,16 +5,20 @@ from typing import Any, Final
 import msgspec
 
 from services.accounts.accounts import Invitation
+from services.accounts.service_tokens import Issued
 from services.accounts.sessions import Tokens
-from services.http import auth
+from services.http import auth, service_tokens
 from services.http.auth_bodies import (
     AskForCode,
     ChangePassword,
     CodeAsked,
     Invite,
+    IssueToken,
     Me,
     Refresh,
     Register,
+    Revoked,
+    RevokeToken,
     SessionsShown,
     SignIn,
 )
@@ -35,6 +39,10 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     Me,
     SessionsShown,
     Tokens,
+    IssueToken,
+    Issued,
+    RevokeToken,
+    Revoked,
 )
 STATUS: Final = {slug(kind): str(found.status) for kind, found in PROBLEMS.items()}
 
@@ -136,6 +144,47 @@ def auth_paths() -> Schema:
                         "in": "header",
                         "required": False,
                         "description": "The new user's id",
+                        "schema": {"type": "string", "format": "uuid"},
+                    }
+                ],
+            }
+        },
+        **_service_token_paths(),
+    }
+
+
+def _service_token_paths() -> Schema:
+    path = service_tokens.PATH
+    return {
+        path: {
+            "post": {
+                **_bearer(
+                    "issueServiceToken",
+                    "Give a service a token; takes the role admin in access",
+                    *_BODY,
+                    "refused",
+                    answer=("The token, which is not shown again", Issued),
+                    status="201",
+                ),
+                **_takes(IssueToken),
+            }
+        },
+        f"{path}/{{id}}/revocation": {
+            "post": {
+                **_bearer(
+                    "revokeServiceToken",
+                    "Believe a service's token no more; takes the role admin in access",
+                    *_BODY,
+                    "missing",
+                    answer=("Where that is in the log", Revoked),
+                ),
+                **_takes(RevokeToken),
+                "parameters": [
+                    {
+                        "name": "id",
+                        "in": "path",
+                        "required": True,
+                        "description": "Token identifier",
                         "schema": {"type": "string", "format": "uuid"},
                     }
                 ],

@@ -40,8 +40,10 @@ from infra.tokens import Issuer
 from infra.wiring import (
     LEDGER,
     MASTER_KEY,
+    Bearers,
     Core,
     Urls,
+    bearers,
     caught_up,
     core,
     follow_erasures,
@@ -49,7 +51,6 @@ from infra.wiring import (
     projecting,
     reading,
     signing_in,
-    verifier,
 )
 from projections import builds
 from projections.catalogue import TABLES
@@ -232,25 +233,24 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
 @asynccontextmanager
 async def _served(settings: Settings, api: Core) -> AsyncIterator[str]:
     ended: set[UUID | None] = set()
-    async with signing_in(settings, api, ended) as accounts:
-        app = _app(settings, api, accounts, ended)
+    async with (
+        signing_in(settings, api, ended) as accounts,
+        bearers(settings, api, ended) as believed,
+    ):
+        app = _app(settings, api, accounts, believed)
         async with serving(app, host="127.0.0.1", port=0) as port:
             yield f"http://127.0.0.1:{port}"
 
 
 def _app(
-    settings: Settings, api: Core, accounts: Accounts | None, ended: set[UUID | None]
+    settings: Settings, api: Core, accounts: Accounts | None, believed: Bearers
 ) -> web.Application:
-    checking, watch, limits = (
-        verifier(settings, ended),
-        Watch(api.pool),
-        Limits(proxies=1),
-    )
+    watch, limits = Watch(api.pool), Limits(proxies=1)
     return make_app(
         handler=api.handler,
         log=api.log,
         blobs=api.blobs,
-        verifier=checking,
+        verifier=believed.verifier,
         reader=PoolReader(api.pool),
         snapshots=PoolSnapshots(api.pool),
         calculate=Calculator().statistics,
@@ -269,10 +269,11 @@ def _app(
             settings,
             api,
             watch=watch,
-            verifier=checking,
+            verifier=believed.verifier,
             limits=limits,
             accounts=accounts,
         ),
+        service_tokens=believed.service_tokens,
     )
 
 

@@ -116,3 +116,29 @@ async def test_an_invitation_is_checked_and_written(up: Up) -> None:
 async def test_who_is_not_there_is_named(up: Up, user: str, problem: str) -> None:
     answer = await ask(up, "users", "reactivate", user)
     assert answer.problem[0] == problem
+
+
+async def test_a_service_s_token_is_issued_listed_and_revoked(up: Up) -> None:
+    issued = await ask(
+        up, "service-tokens", "issue", "loader", "--grant", "testing:user"
+    )
+    assert issued.code == 0, issued
+    token, token_id = issued.json["token"], issued.json["token_id"]
+    async with asyncio.timeout(10):
+        while await status_of_me(up, token) != 200:  # noqa: ASYNC110 - time itself is waited for
+            await asyncio.sleep(0.05)
+    (row,) = (await ask(up, "service-tokens", "list")).json["service_tokens"]
+    assert (row["id"], row["service"], row["grants"]) == (
+        token_id,
+        "loader",
+        ["testing:user"],
+    )
+    revoked = await ask(
+        up, "service-tokens", "revoke", token_id, "--reason", "Replaced"
+    )
+    assert revoked.code == 0, revoked
+    async with asyncio.timeout(10):
+        while await status_of_me(up, token) != 401:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.05)
+    wrong = await ask(up, "service-tokens", "issue", "a b")
+    assert (wrong.code, wrong.json["problem"]) == (1, "Malformed")

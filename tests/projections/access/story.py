@@ -1,10 +1,12 @@
 """One story in facts: Ines registers, signs in, leaves, comes back and is erased."""
 
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
 from events.access.common import Grant
 from events.access.organisations import OrganisationChanged, OrganisationCreated
+from events.access.service_tokens import ServiceTokenIssued, ServiceTokenRevoked
 from events.access.subjects import SubjectErased
 from events.access.users import (
     EmailVerified,
@@ -18,12 +20,13 @@ from events.access.users import (
     UserRegistered,
     UserSignedIn,
 )
-from events.ids import OrganisationId, SubjectId, UserId
+from events.ids import OrganisationId, ServiceTokenId, SubjectId, UserId
 from events.message import Event
 
 
 LIBRARY: Final = OrganisationId(UUID(int=9))
 INES: Final = UserId(UUID(int=1))
+LOADER: Final = ServiceTokenId(UUID(int=7))
 REGISTERED: Final = UserRegistered(
     user_id=INES,
     subject_id=SubjectId(INES),
@@ -69,6 +72,14 @@ def whole() -> list[Event]:
         RoleGranted(user_id=INES, area="testing", role="user"),
         RoleGranted(user_id=INES, area="playgrounds", role="admin"),
         RoleRevoked(user_id=INES, area="testing", role="user"),
+        ServiceTokenIssued(
+            token_id=LOADER,
+            service="loader",
+            grants=grants,
+            scopes=("import",),
+            expires_at=datetime(2027, 1, 1, tzinfo=UTC),
+        ),
+        ServiceTokenRevoked(token_id=LOADER, reason="Replaced"),
         UserDeactivated(user_id=INES, reason="Left"),
         UserReactivated(user_id=INES),
         UserErased(user_id=INES),
