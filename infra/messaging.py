@@ -17,8 +17,9 @@ from infra.rabbit.events import rabbit_outlet
 from infra.rabbit.intake import rabbit_inbox
 from infra.rabbit.topology import Topology
 from infra.settings import Settings, SettingsError
-from infra.wiring import Core, Urls, bearers
+from infra.wiring import Core, Urls, admission, bearers
 from infra.working import stream_of
+from services.admission import Admission
 from services.commanding import Batches
 from services.decoding import command_decoder
 from services.identity import Verifier
@@ -47,7 +48,9 @@ def publishing(carrier: Carrier) -> AbstractAsyncContextManager[Outlet]:
     return rabbit_outlet(broker_of(carrier), topology=topology)
 
 
-def answering(parts: Core, believed: Verifier) -> Answering:
+def answering(
+    parts: Core, believed: Verifier, admitted: Admission | None = None
+) -> Answering:
     """Return what answers messages."""
     decode = command_decoder(COMMANDS.values())
     batches = Batches(handler=parts.handler, decode=decode, clock=now)
@@ -58,6 +61,7 @@ def answering(parts: Core, believed: Verifier) -> Answering:
         handler=parts.handler,
         stream_of=stream_of,
         clock=now,
+        admission=admitted,
     )
 
 
@@ -85,7 +89,7 @@ async def taking(
         inbox = await enter(rabbit_inbox(broker_of(carrier), topology=topology))
         intake = Intake(
             inbox=inbox,
-            answering=answering(parts, believed.verifier),
+            answering=answering(parts, believed.verifier, admission(settings, parts)),
             letters=PostgresLetters(pool),
             grace=settings.shutdown_seconds,
         )

@@ -87,6 +87,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mail_server: Annotated[str, msgspec.Meta(pattern=r"^smtps?://")] | None = None
     mail_from: Word = "rehearsal@localhost"
 
+    commands_per_minute: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 300_000
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 

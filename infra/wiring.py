@@ -33,6 +33,7 @@ from infra.postgres.service_tokens import (
     learn_service_tokens,
 )
 from infra.postgres.sign_in import (
+    PostgresCounter,
     PostgresStore,
     follow_ended,
     keep_sign_in_pruned,
@@ -60,6 +61,7 @@ from services.accounts.ports import Mail
 from services.accounts.secrets import Secrets
 from services.accounts.service_tokens import BearerVerifier, Known, ServiceTokens
 from services.accounts.sessions import Sessions
+from services.admission import Admission
 from services.handling import Handler
 from services.http.reading import PoolReader
 from services.http.snapshots import PoolSnapshots
@@ -300,7 +302,6 @@ async def signing_in(
     codes = Codes(people=people, store=store, mail=mail, secrets=secrets, limits=limits)
     following = [
         asyncio.create_task(follow_ended(parts.pool, ended)),
-        asyncio.create_task(keep_sign_in_pruned(parts.pool)),
     ]
     try:
         yield Accounts(
@@ -355,7 +356,10 @@ async def bearers(
     """Open what believes signed tokens and those of services, in whatever process."""
     known = Known()
     learned = await learn_service_tokens(parts.pool, known)
-    following = asyncio.create_task(follow_service_tokens(parts.pool, known, learned))
+    following = [
+        asyncio.create_task(follow_service_tokens(parts.pool, known, learned)),
+        asyncio.create_task(keep_sign_in_pruned(parts.pool)),
+    ]
     secrets = Secrets(await parts.vault.secret("accounts"))
     try:
         yield Bearers(
@@ -373,8 +377,18 @@ async def bearers(
             ),
         )
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+
+
+def admission(settings: Settings, parts: Core) -> Admission | None:
+    """Return what limits how many commands a caller sends, if anything does."""
+    if not settings.commands_per_minute:
+        return None
+    return Admission(
+        PostgresCounter(parts.pool), per_minute=settings.commands_per_minute
+    )
 
 
 def mailer(settings: Settings) -> Mail:

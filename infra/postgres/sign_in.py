@@ -21,6 +21,8 @@ REMEMBERED: Final = timedelta(minutes=15)  # longer than an access token lives
 
 ADMIT: Final = "SELECT sign_in.admit_v1($1, $2, $3)"
 
+TAKE: Final = "SELECT sign_in.admit_v2($1, $2, $3, $4)"
+
 HASH: Final = "SELECT hash FROM sign_in.passwords WHERE user_id = $1"
 
 KEEP_HASH: Final = """
@@ -138,6 +140,23 @@ WHERE ended_at > clock_timestamp() - $1::interval
 PRUNE: Final = "SELECT sign_in.prune_v1()"
 
 _log: Final = structlog.get_logger()
+
+
+class PostgresCounter:
+    """Counts what callers send, over all processes."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def take(
+        self, key: str, cost: int, *, burst: int, period: timedelta
+    ) -> timedelta | None:
+        """Take so much of a key's rate; return how long to wait where it is spent."""
+        with reaching_database():
+            wait: timedelta | None = await self._pool.fetchval(
+                TAKE, key, cost, burst, period
+            )
+        return wait
 
 
 class PostgresStore:

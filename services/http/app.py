@@ -11,6 +11,7 @@ from events.message import Command
 from projections.projection import Table
 from services.accounts.accounts import Accounts
 from services.accounts.service_tokens import ServiceTokens
+from services.admission import Admission
 from services.commanding import Handling
 from services.decider import AnyDecider
 from services.decoding import command_decoder
@@ -66,13 +67,15 @@ def make_app(
     accounts: Accounts | None = None,
     pages: Sequence[web.RouteDef] = (),
     service_tokens: ServiceTokens | None = None,
+    admission: Admission | None = None,
 ) -> web.Application:
     """Return the application that producers and dashboards talk to.
 
     `entities` names, for a read table with a stream per row, the decider that folds
     them. `secret` signs cursors: processes that serve one address share it. Without
-    `accounts` tokens come from elsewhere, and nobody signs in here. `pages` are routes
-    for people, beside those of machines.
+    `accounts` tokens come from elsewhere, and nobody signs in here; without
+    `admission` callers send as many commands as they like. `pages` are routes for
+    people, beside those of machines.
     """
     identify = partial(asking.identify, verifier=verifier)
     edge = Edge(metrics=metrics, ids=ids)
@@ -84,6 +87,7 @@ def make_app(
         metrics=metrics,
         edge=edge,
         limits=limits,
+        admission=admission,
     )
     waiting = Waiting(log=log, caught_up=caught_up, seconds=limits.wait_seconds)
     live = Live(metrics=metrics, limits=limits)

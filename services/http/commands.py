@@ -20,6 +20,7 @@ from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Malformed
 from events.message import Meta
+from services.admission import Admission
 from services.commanding import (
     Batches,
     Caller,
@@ -69,6 +70,7 @@ class Commands:
         metrics: Metrics,
         edge: Edge,
         limits: Limits,
+        admission: Admission | None = None,
     ) -> None:
         self._handler = handler
         self._batches = Batches(
@@ -84,6 +86,7 @@ class Commands:
         self._metrics = metrics
         self._edge = edge
         self._limits = limits
+        self._admission = admission
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer one command, or a batch, by the type of the body."""
@@ -150,6 +153,8 @@ class Commands:
             org_id=meta.org_id,
         )
         command = self._decode(content)
+        if self._admission is not None:
+            await self._admission.admit(identity)
         kind = kind_of(command)
         started = perf_counter()
         try:
@@ -166,6 +171,8 @@ class Commands:
         self, head: Head, identity: Identity, raws: Sequence[bytes], kind: str
     ) -> bytes:
         batch = self._batches.read(raws, self._caller(head, identity))
+        if self._admission is not None:
+            await self._admission.admit(identity, len(batch))
         bind_contextvars(
             commands=len(batch), actor_id=identity.actor, org_id=identity.org_id
         )

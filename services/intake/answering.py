@@ -20,6 +20,7 @@ from events.errors import (
     Unavailable,
 )
 from events.message import Command
+from services.admission import Admission
 from services.commanding import Batches, Handling, Verdict, kind_of
 from services.handling import Outcome, Request
 from services.identity import Identity
@@ -107,12 +108,14 @@ class Answering:
         handler: Handler,
         stream_of: Callable[[Command], str],
         clock: Clock,
+        admission: Admission | None = None,
     ) -> None:
         self._reading = reading
         self._batches = batches
         self._handler = handler
         self._stream_of = stream_of
         self._clock = clock
+        self._admission = admission
 
     def begin(self, message: Message, identity: Identity | None = None) -> Begun:
         """Look at a message; `identity` stands for a token that was struck out."""
@@ -141,6 +144,8 @@ class Answering:
         late = message.death == EXPIRED or (
             message.expires_at is not None and message.expires_at < self._clock()
         )
+        if self._admission is not None and not late:
+            await self._admission.admit(asking.caller.identity, asking.size)
         if asking.single is None:
             return await self._batch(message, asking, late=late)
         command, meta = asking.single

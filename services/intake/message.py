@@ -76,6 +76,11 @@ class Asking(NamedTuple):
     batch: Sequence[Asked] = ()
 
     @property
+    def size(self) -> int:
+        """Return how many commands are asked for, read or not."""
+        return 1 if self.single is not None else len(self.batch)
+
+    @property
     def requests(self) -> Sequence[Request]:
         """Return the requests that could be read."""
         if self.single is not None:

@@ -43,6 +43,7 @@ from infra.wiring import (
     Bearers,
     Core,
     Urls,
+    admission,
     bearers,
     caught_up,
     core,
@@ -216,7 +217,7 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
             database=database,
             settings=settings,
             urls=urls,
-            url=await opened.enter_async_context(_served(settings, api)),
+            url=await opened.enter_async_context(served(settings, api)),
             api=api,
             project=project,
             operations=await opened.enter_async_context(
@@ -231,7 +232,8 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
 
 
 @asynccontextmanager
-async def _served(settings: Settings, api: Core) -> AsyncIterator[str]:
+async def served(settings: Settings, api: Core) -> AsyncIterator[str]:
+    """Yield where HTTP is served."""
     ended: set[UUID | None] = set()
     async with (
         signing_in(settings, api, ended) as accounts,
@@ -274,6 +276,7 @@ def _app(
             accounts=accounts,
         ),
         service_tokens=believed.service_tokens,
+        admission=admission(settings, api),
     )
 
 

@@ -1,0 +1,12 @@
+"""Rates that count many requests at once."""
+
+from infra.postgres.migrations.upgrading import apply
+
+
+revision = "0014"
+down_revision = "0013"
+
+
+def upgrade() -> None:
+    """Run the files of this revision."""
+    apply(revision)
