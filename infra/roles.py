@@ -17,6 +17,7 @@ from infra.carrying import carrying
 from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
 from infra.postgres.migrations import unapplied
+from infra.postgres.traces import PostgresTraces
 from infra.settings import POSTGRES, Settings
 from infra.wiring import (
     MASTER_KEY,
@@ -127,6 +128,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     ),
                     service_tokens=believed.service_tokens,
                     admission=admission(settings, parts),
+                    traces=PostgresTraces(parts.pool),
                 ),
                 host=settings.http_host,
                 port=settings.http_port,

@@ -29,6 +29,8 @@ from services.http.limits import Limits
 from services.http.live import Live
 from services.http.metrics import Metrics
 from services.http.openapi import Permission, describe
+from services.http.own_data import PATH as OWN_DATA
+from services.http.own_data import OwnData, Traces
 from services.http.playgrounds import Calculate, PlaygroundRoutes
 from services.http.progress import ProgressRoute
 from services.http.reading import Reader
@@ -68,6 +70,7 @@ def make_app(
     pages: Sequence[web.RouteDef] = (),
     service_tokens: ServiceTokens | None = None,
     admission: Admission | None = None,
+    traces: Traces | None = None,
 ) -> web.Application:
     """Return the application that producers and dashboards talk to.
 
@@ -160,6 +163,17 @@ def make_app(
     if accounts is not None:
         auth = Auth(accounts=accounts, identify=identify, limits=limits)
         app.add_routes(auth.routes())
+        if traces is not None:
+            own = OwnData(
+                log=log,
+                traces=traces,
+                snapshots=snapshots,
+                tables=tables,
+                store=accounts.store,
+                identify=identify,
+                limits=limits,
+            )
+            app.add_routes([get(OWN_DATA, own.get)])
     if service_tokens is not None:
         issuing = ServiceTokenRoutes(
             tokens=service_tokens, identify=identify, limits=limits

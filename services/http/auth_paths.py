@@ -7,7 +7,7 @@ import msgspec
 from services.accounts.accounts import Invitation
 from services.accounts.service_tokens import Issued
 from services.accounts.sessions import Tokens
-from services.http import auth, service_tokens
+from services.http import auth, formats, own_data, service_tokens
 from services.http.auth_bodies import (
     AskForCode,
     ChangePassword,
@@ -92,6 +92,12 @@ def auth_paths() -> Schema:
         },
         f"{path}/me": {
             "get": _bearer("getMe", "Who the bearer is", answer=("The bearer", Me))
+        },
+        own_data.PATH: {
+            "get": {
+                **_bearer("exportMe", "All that is kept about the bearer", "too-many"),
+                **_lines("The data; the last line is of kind end"),
+            }
         },
         f"{path}/password": {
             "put": {
@@ -235,6 +241,16 @@ def _bearer(
             **(good if answer is None else {status: _content(*answer)}),
             **_problems(*problems, "unauthenticated", "forbidden"),
         },
+    }
+
+
+def _lines(told: str) -> Schema:
+    content = {formats.NDJSON: {"schema": {"type": "string"}}}
+    return {
+        "responses": {
+            "200": {"description": told, "content": content},
+            **_problems("unauthenticated", "forbidden", "too-many"),
+        }
     }
 
 

@@ -33,6 +33,7 @@ from infra.furnishing import furnish
 from infra.operations.projections import ProjectionOperations
 from infra.operations.querying import query
 from infra.operations.verify import verify
+from infra.postgres.traces import PostgresTraces
 from infra.roles import ENTITIES, cursor_secret, pages
 from infra.sealing import ensure_master_keys
 from infra.settings import Settings
@@ -277,6 +278,7 @@ def _app(
         ),
         service_tokens=believed.service_tokens,
         admission=admission(settings, api),
+        traces=PostgresTraces(api.pool),
     )
 
 
