@@ -1,10 +1,10 @@
-"""Whom owners of playgrounds see: who evaluated there."""
+"""Rates that count many requests at once."""
 
 from infra.postgres.migrations.upgrading import apply
 
 
-revision = "0012"
-down_revision = "0011"
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:

@@ -1,4 +1,4 @@
-"""Rates that count many requests at once."""
+"""Service tokens: what is needed to believe them, beside the log."""
 
 from infra.postgres.migrations.upgrading import apply
 

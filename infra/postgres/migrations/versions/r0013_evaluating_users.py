@@ -1,4 +1,4 @@
-"""Service tokens: what is needed to believe them, beside the log."""
+"""Whom owners of playgrounds see: who evaluated there."""
 
 from infra.postgres.migrations.upgrading import apply
 
