@@ -87,6 +87,16 @@ SELECT count(*)
   FROM es.events
  WHERE type = 'testing.TrialFinished'
 """
+REPORTED: Final = """
+SELECT count(*)
+  FROM (
+       SELECT stream_id
+         FROM es.events
+        WHERE type = 'testing.ArtifactGenerated'
+        GROUP BY stream_id
+       HAVING count(*) >= 2
+  ) AS run
+"""
 OPEN: Final = """
 SELECT count(*)
   FROM es.work
@@ -239,7 +249,7 @@ class Campaign:
         ending = ENDING if self._options.without is None else ENDING_UNSAFE
         until = time.monotonic() + ending
         try:
-            while await self._count(OPEN) or await self._count(COMPLETED) < len(
+            while await self._count(OPEN) or await self._count(REPORTED) < len(
                 self.runs
             ):
                 if time.monotonic() > until:
