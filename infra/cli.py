@@ -33,6 +33,7 @@ PLACES: Final = {
     "send": ("data:send", "Send commands from a file."),
     "sql": ("data:sql", "Read the tables of a schema with SQL."),
     "events": ("data:events", "Read the event log."),
+    "audit": ("audit:audit", "Say who did what: the audit log, by page or as a file."),
     "runs": ("runs:runs", "Hold set runs, and look at them."),
     "playgrounds": (
         "playgrounds:playgrounds",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from projections.access import grants, organisations, service_tokens, users
+from projections.audit import audit_log
 from projections.experiments import (
     agent_actions,
     agent_deaths,
@@ -124,8 +125,10 @@ EXPERIMENTS: Final = Group(
     ),
 )
 
+AUDIT: Final = Group(name="audit", projections=(audit_log.PROJECTION,))
+
 GROUPS: Final[Groups] = {
-    group.name: group for group in (ACCESS, TESTING, PLAYGROUNDS, EXPERIMENTS)
+    group.name: group for group in (ACCESS, TESTING, PLAYGROUNDS, EXPERIMENTS, AUDIT)
 }
 
 TABLES: Final[Mapping[str, Table]] = {

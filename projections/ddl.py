@@ -145,6 +145,26 @@ def create_view(table: Table, physical: str) -> Sequence[str]:
             for column in (*table.columns, *table.view_columns)
             if column.note
         ),
+        *(statement for schema in table.also for statement in _also(table, schema)),
+    ]
+
+
+def also_names(table: Table) -> Sequence[str]:
+    """Return the full names of the views that stand for the view elsewhere."""
+    return [f"{quoted(schema)}.{quoted(table.name)}" for schema in table.also]
+
+
+def _also(table: Table, schema: str) -> Sequence[str]:
+    name = f"{quoted(schema)}.{quoted(table.name)}"
+    view = (
+        f"CREATE OR REPLACE VIEW {name}\n"  # noqa: S608 - quoted names
+        f"    WITH (security_invoker = true)\n"
+        f"AS SELECT * FROM {view_name(table)}"
+    )
+    return [
+        view,
+        f"GRANT SELECT ON {name} TO {', '.join(READERS)}",
+        f"COMMENT ON VIEW {name} IS {literal(table.note)}",
     ]
 
 

@@ -69,6 +69,7 @@ class Table:
     under the seed's name where that is more than the table's own columns; `{table}`
     stands for the table. `view_key` tells the rows of the view apart, where it has
     several for a row of the table.
+    `also` are further schemas in which the view stands under the same name.
     `order` is the key that pages follow. `note` describes the table to users.
     """
 
@@ -85,6 +86,7 @@ class Table:
     view_columns: tuple[Column, ...] = ()
     view_key: tuple[str, ...] = ()
     everyone: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def shown_key(self) -> tuple[str, ...]:

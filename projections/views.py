@@ -41,7 +41,10 @@ async def _replace(sql: Sql, table: Table, physical: str) -> None:
         await sql.execute(f"DROP VIEW {view['name']}")
     await sql.execute(f"DROP VIEW {ddl.view_name(table)}")
     await _create(sql, table, physical)
+    made = {name.replace('"', "") for name in ddl.also_names(table)}
     for view in standing:
+        if view["name"].replace('"', "") in made:
+            continue
         options = f" WITH ({view['options']})" if view["options"] else ""
         await sql.execute(
             f"CREATE VIEW {view['name']}{options} AS {view['definition']}"

@@ -8,6 +8,7 @@ row under a key, a value of another type, null where there must be a value, a
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Final
 from uuid import UUID
 
@@ -36,6 +37,10 @@ def _is_json(value: Value) -> bool:
     return True
 
 
+def _is_address(value: Value) -> bool:
+    return isinstance(value, str) and bool(ip_address(value))
+
+
 _FITS: Final[Mapping[str, Callable[[Value], bool]]] = {
     "text": lambda value: isinstance(value, str) and "\0" not in value,
     "varchar": lambda value: isinstance(value, str) and "\0" not in value,
@@ -48,6 +53,7 @@ _FITS: Final[Mapping[str, Callable[[Value], bool]]] = {
     ),
     "jsonb": _is_json,
     "uuid": lambda value: isinstance(value, UUID),
+    "inet": _is_address,
 }
 
 

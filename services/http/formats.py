@@ -19,7 +19,7 @@ OFFERED: Final = (JSON, NDJSON, CSV)
 
 # OWASP, "CSV Injection"; a spreadsheet may read full-width forms as the plain ones.
 _FORMULA: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
-_encoder: Final = msgspec.json.Encoder(decimal_format="number")
+_encoder: Final = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
 
 
 def plain(row: Row, columns: Sequence[Column]) -> dict[str, object]:

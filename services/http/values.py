@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 import msgspec
@@ -94,6 +95,13 @@ def _date(value: str, path: str) -> date:
         raise Malformed("This is no date as in 2026-05-01.", path=path) from None
 
 
+def _address(value: str, path: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(value)
+    except ValueError:
+        raise Malformed("This is no network address.", path=path) from None
+
+
 _INTEGER: Final[Mapping[str, object]] = {"type": "integer"}
 _NUMBER: Final[Mapping[str, object]] = {"type": "number"}
 _OPAQUE: Final = Kind(read=asking.text, operators=(), schema={"type": "string"})
@@ -130,6 +138,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "timestamptz": _MOMENT,
     "timestamp with time zone": _MOMENT,
+    "inet": Kind(read=_address, operators=EQUAL, schema={"type": "string"}),
     "jsonb": _JSON,
     "json": Kind(read=asking.text, operators=(), schema={}, json=True),
     "text[]": Kind(

@@ -135,6 +135,17 @@ PROMISED: Final = {
         "updated_at": TIMESTAMP,
         "last_login": TIMESTAMP,
     },
+    "audit.audit_log": {
+        "id": UUID,
+        "user_id": UUID,
+        "action": "varchar(255)",
+        "resource_type": "varchar(100)",
+        "resource_id": UUID,
+        "old_values": JSON,
+        "new_values": JSON,
+        "ip_address": "inet",
+        "created_at": TIMESTAMP,
+    },
     "playgrounds.playgrounds": {
         "id": UUID,
         "name": STRING,
