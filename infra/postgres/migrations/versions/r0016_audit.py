@@ -3,8 +3,8 @@
 from infra.postgres.migrations.upgrading import apply
 
 
-revision = "0013"
-down_revision = "0012"
+revision = "0016"
+down_revision = "0015"
 
 
 def upgrade() -> None:
