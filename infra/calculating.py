@@ -7,12 +7,14 @@ reads one request from standard input and writes the answer to standard output.
 import asyncio
 import sys
 from collections import OrderedDict
+from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
 from events.errors import Unavailable
+from services.experiments.analysis.recording import Recording
 from services.playgrounds.statistics.records import Evaluations, Options
 
 
@@ -20,17 +22,34 @@ SECONDS: Final = 120.0
 KEPT: Final = 32
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be calculated from."""
+class OfEvaluations(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Statistics of a playground's evaluations."""
 
     data: Evaluations
     options: Options
 
 
+class OfRun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What a recorded run says."""
+
+    run: Recording
+    least_severity: float
+
+
+class OfConditions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """How the conditions differ that recorded runs are of."""
+
+    runs: Sequence[Recording]
+
+
+Request = OfEvaluations | OfRun | OfConditions
+
+
 class Calculator:
     """Calculates, and keeps the last answers.
 
-    The answer depends on the request alone, so it holds for whoever asks the same.
+    Raises `Unavailable` where that takes too long or fails. The answer depends on the
+    request alone, so it holds for whoever asks the same.
     """
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
@@ -38,11 +57,19 @@ class Calculator:
         self._kept: OrderedDict[bytes, bytes] = OrderedDict()
 
     async def statistics(self, data: Evaluations, options: Options) -> bytes:
-        """Return the statistics of evaluations, as JSON.
+        """Return the statistics of evaluations, as JSON."""
+        return await self._answer(OfEvaluations(data=data, options=options))
 
-        Raises `Unavailable` where that takes too long or fails.
-        """
-        request = msgspec.msgpack.encode(Request(data=data, options=options))
+    async def analysis(self, run: Recording, least_severity: float) -> bytes:
+        """Return what a recorded run says, as JSON."""
+        return await self._answer(OfRun(run=run, least_severity=least_severity))
+
+    async def contrasts(self, runs: Sequence[Recording]) -> bytes:
+        """Return how the conditions of recorded runs differ, as JSON."""
+        return await self._answer(OfConditions(runs=runs))
+
+    async def _answer(self, asked: Request) -> bytes:
+        request = msgspec.msgpack.encode(asked)
         key = sha256(request).digest()
         answer = self._kept.pop(key, None) or await self._apart(request)
         self._kept[key] = answer
@@ -62,7 +89,7 @@ class Calculator:
                 child.communicate(request), self._seconds
             )
         except TimeoutError:
-            message = f"The statistics took more than {self._seconds:g} s."
+            message = f"This took more than {self._seconds:g} s."
             raise Unavailable(message) from None
         finally:
             if child.returncode is None:
@@ -70,18 +97,35 @@ class Calculator:
                 await child.wait()
         if child.returncode:
             lines = said.decode(errors="replace").strip().splitlines()
-            message = f"The statistics could not be calculated: {lines[-1:]}"
+            message = f"This could not be calculated: {lines[-1:]}"
             raise Unavailable(message)
         return answer
 
 
 def main() -> None:
     """Answer the request on standard input."""
-    from services.playgrounds.statistics.report import report  # noqa: PLC0415 - whoever only calls this program does not need what it imports
+    request: Request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Request)
+    sys.stdout.buffer.write(msgspec.json.encode(calculated(request)))
 
-    request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Request)
-    answer = msgspec.json.encode(report(request.data, request.options))
-    sys.stdout.buffer.write(answer)
+
+def calculated(request: Request) -> object:
+    """Return the answer to a request; each imports only what it takes."""
+    match request:
+        case OfEvaluations(data=data, options=options):
+            from services.playgrounds.statistics.report import report  # noqa: PLC0415
+
+            return report(data, options)
+        case OfRun(run=run, least_severity=least):
+            from services.experiments.analysis.recorded import recorded  # noqa: PLC0415
+            from services.experiments.analysis.report import analyse  # noqa: PLC0415
+
+            return analyse(recorded(run), least_severity=least)
+        case OfConditions(runs=runs):
+            from services.experiments.analysis.contrasts import contrasts  # noqa: PLC0415
+
+            return contrasts(runs)
+        case _:
+            assert_never(request)
 
 
 if __name__ == "__main__":

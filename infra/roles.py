@@ -106,7 +106,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
                     verifier=believed.verifier,
                     reader=PoolReader(parts.pool),
                     snapshots=PoolSnapshots(parts.pool),
-                    calculate=Calculator().statistics,
+                    calculate=Calculator(),
                     commands=COMMANDS,
                     permissions=PERMISSIONS,
                     tables=TABLES,

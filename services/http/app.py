@@ -23,6 +23,7 @@ from services.http.blobs import BlobRoutes
 from services.http.commands import Commands
 from services.http.docs import Docs
 from services.http.edge import Edge
+from services.http.experiments import CalculateRuns, ExperimentRoutes
 from services.http.feed import Feed
 from services.http.lanes import LANE
 from services.http.limits import Limits
@@ -31,9 +32,10 @@ from services.http.metrics import Metrics
 from services.http.openapi import Permission, describe
 from services.http.own_data import PATH as OWN_DATA
 from services.http.own_data import OwnData, Traces
-from services.http.playgrounds import Calculate, PlaygroundRoutes
+from services.http.playgrounds import CalculateStatistics, PlaygroundRoutes
 from services.http.progress import ProgressRoute
 from services.http.reading import Reader
+from services.http.recordings import Recordings
 from services.http.reliability import ReliabilityRoute
 from services.http.service_tokens import ServiceTokenRoutes
 from services.http.snapshots import Snapshots
@@ -47,6 +49,10 @@ class Handler(Handling, Folding, Protocol):
     """What takes commands and folds streams."""
 
 
+class Calculations(CalculateStatistics, CalculateRuns, Protocol):
+    """What calculates elsewhere than in the process that answers."""
+
+
 def make_app(
     *,
     handler: Handler,
@@ -55,7 +61,7 @@ def make_app(
     verifier: Verifier,
     reader: Reader,
     snapshots: Snapshots,
-    calculate: Calculate,
+    calculate: Calculations,
     commands: Mapping[str, type[Command]],
     permissions: Mapping[type[Command], Permission],
     tables: Mapping[str, Table],
@@ -121,6 +127,13 @@ def make_app(
         identify=identify,
         limits=limits,
     )
+    experiments = ExperimentRoutes(
+        reader=reader,
+        recordings=Recordings(log=log, blobs=blobs),
+        calculate=calculate,
+        waiting=waiting,
+        identify=identify,
+    )
     feed = Feed(log=log, identify=identify, live=live, limits=limits)
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
     described = describe(
@@ -151,6 +164,8 @@ def make_app(
                 "/v1/testing/simulation_unit_test_set_runs/{id}/progress",
                 progress.get,
             ),
+            get("/v1/experiments/simulations/{id}/analysis", experiments.analysis),
+            get("/v1/experiments/experiments/{id}/comparison", experiments.comparison),
             get("/v1/playgrounds/{id}/statistics", playgrounds.statistics),
             get("/v1/playgrounds/{id}/exports/{shape}", playgrounds.export),
             get("/v1/{context}/{table}", table_routes.rows),

@@ -14,6 +14,7 @@ from events.message import Command, Event
 from projections.projection import Column, Table
 from services import problems
 from services.commanding import Envelope
+from services.experiments.analysis.results import Analysis, Contrasts
 from services.handling import Outcome
 from services.http import auth_paths, queries, values
 from services.http.examples import example
@@ -63,6 +64,8 @@ def describe(
             Reliability,
             RunProgress,
             Statistics,
+            Analysis,
+            Contrasts,
         ],
         ref_template=REFERENCE,
     )

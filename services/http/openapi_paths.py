@@ -40,6 +40,8 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         "/v1/testing/simulation_unit_test_set_runs/{id}/progress": {
             "get": _get_progress()
         },
+        "/v1/experiments/simulations/{id}/analysis": {"get": _get_analysis()},
+        "/v1/experiments/experiments/{id}/comparison": {"get": _get_comparison()},
         "/v1/playgrounds/{id}/statistics": {"get": _get_statistics()},
         "/v1/playgrounds/{id}/exports/{shape}": {"get": _get_export(limits)},
         **_event_paths(limits),
@@ -325,6 +327,67 @@ def _get_progress() -> Schema:
             },
             "204": {"description": "The run had ended at the given position"},
             **_answers("malformed", "missing", "not-acceptable", "too-many"),
+        },
+    }
+
+
+def _get_analysis() -> Schema:
+    position: Schema = {"type": "integer", "minimum": 0}
+    severity: Schema = {"type": "number", "minimum": 0, "maximum": 1, "default": 0}
+    return {
+        "tags": ["experiments"],
+        "operationId": "get_simulation_analysis",
+        "summary": "What the recorded rows of a simulation say",
+        "description": "Population, resources, survival, dominance, advantages between "
+        "types, behaviour, reproduction, learning, health and significant events. What "
+        "rests on rows that were not captured is null.",
+        "parameters": [
+            _parameter("id", position, "The simulation", place="path"),
+            _parameter("least_severity", severity, "Least severity of events to tell"),
+            _parameter(
+                "min_position",
+                position,
+                "Wait until the read tables are at this position",
+            ),
+        ],
+        "responses": {
+            "200": {
+                "description": "The analysis",
+                "content": {JSON: {"schema": reference("Analysis")}},
+            },
+            **_answers(
+                "malformed", "missing", "not-acceptable", "too-large", "too-many"
+            ),
+        },
+    }
+
+
+def _get_comparison() -> Schema:
+    uuid: Schema = {"type": "string", "format": "uuid"}
+    position: Schema = {"type": "integer", "minimum": 0}
+    return {
+        "tags": ["experiments"],
+        "operationId": "get_experiment_comparison",
+        "summary": "How the conditions of an experiment differ",
+        "description": "The first condition with each other one, over completed runs: "
+        "differences with intervals, effect sizes and corrected p-values. Runs of the "
+        "same seeds are paired.",
+        "parameters": [
+            _parameter("id", uuid, "The experiment", place="path"),
+            _parameter(
+                "min_position",
+                position,
+                "Wait until the read tables are at this position",
+            ),
+        ],
+        "responses": {
+            "200": {
+                "description": "The comparisons",
+                "content": {JSON: {"schema": reference("Contrasts")}},
+            },
+            **_answers(
+                "malformed", "missing", "not-acceptable", "too-large", "too-many"
+            ),
         },
     }
 

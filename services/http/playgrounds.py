@@ -6,9 +6,9 @@ seconds of a processor and large libraries, so it is done elsewhere.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from typing import Final, get_args
+from typing import Final, Protocol, get_args
 
 import msgspec
 import structlog
@@ -34,12 +34,17 @@ MOST_CONFIDENCE: Final = 0.9999
 LEAST_DRAWS: Final = 100
 MOST_DRAWS: Final = 10_000
 
-Calculate = Callable[[Evaluations, Options], Awaitable[bytes]]
-"""Returns the statistics of evaluations, as JSON."""
-
 SHAPES: Final[tuple[Shape, ...]] = get_args(Shape)
 
 _log: Final = structlog.get_logger()
+
+
+class CalculateStatistics(Protocol):
+    """Calculates elsewhere; the answer is JSON."""
+
+    async def statistics(self, data: Evaluations, options: Options, /) -> bytes:
+        """Return what a playground's evaluations say."""
+        ...
 
 
 class PlaygroundRoutes:
@@ -49,7 +54,7 @@ class PlaygroundRoutes:
         self,
         *,
         snapshots: Snapshots,
-        calculate: Calculate,
+        calculate: CalculateStatistics,
         waiting: Waiting,
         identify: Identify,
         limits: Limits,
@@ -73,7 +78,7 @@ class PlaygroundRoutes:
         async with self._calculations.turn():
             async with self._snapshots.snapshot(identity) as snapshot:
                 data = await playground_reading.evaluations(snapshot, playground_id)
-            found = await self._calculate(data, options)
+            found = await self._calculate.statistics(data, options)
         return web.Response(
             body=found,
             headers={

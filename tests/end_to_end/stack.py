@@ -256,7 +256,7 @@ def _app(
         verifier=believed.verifier,
         reader=PoolReader(api.pool),
         snapshots=PoolSnapshots(api.pool),
-        calculate=Calculator().statistics,
+        calculate=Calculator(),
         commands=COMMANDS,
         permissions=PERMISSIONS,
         tables=TABLES,

@@ -35,6 +35,7 @@ def population(run: Run) -> Population | None:
     if not len(steps.step_number):
         return None
     agent_steps = int(steps.total_agents.sum())
+    births = int(steps.births[steps.step_number > 0].sum())
     encounters = int(steps.combat_encounters[-1])
     shared = float(steps.resources_shared[-1])
     interactions = None
@@ -44,9 +45,9 @@ def population(run: Run) -> Population | None:
         steps=len(steps.step_number),
         total=_size("all", steps, steps.total_agents),
         types=[_size(name, steps, steps.of_type(name)) for name in TYPES],
-        births=int(steps.births.sum()),
+        births=births,
         deaths=int(steps.deaths.sum()),
-        reproduction_rate=ratio(int(steps.births.sum()), agent_steps),
+        reproduction_rate=ratio(births, agent_steps),
         conflict_rate=ratio(encounters, agent_steps),
         cooperation_rate=ratio(shared, agent_steps),
         conflict_to_cooperation=ratio(encounters, shared),

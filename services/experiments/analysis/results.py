@@ -86,7 +86,7 @@ class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Population(msgspec.Struct, frozen=True, kw_only=True):
-    """A population over its steps.
+    """A population over its steps; founders, of step 0, are no births.
 
     Rates are per agent-step. `type_entropy` is Shannon's, 1 where types are equal.
     `health_maintenance` is the mean health over full health.

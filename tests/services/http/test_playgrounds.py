@@ -18,7 +18,7 @@ from services.http.reading import Row
 from services.http.turns import Turns
 from services.identity import Identity
 from services.playgrounds.statistics.records import Evaluations, Options
-from tests.services.http.world import World, is_problem, open_world
+from tests.services.http.world import NoCalculations, World, is_problem, open_world
 
 
 PLAYGROUND = str(new_id())
@@ -81,14 +81,17 @@ def path(what: str, playground_id: str = PLAYGROUND) -> str:
     return f"/v1/playgrounds/{playground_id}/{what}"
 
 
-async def described(data: Evaluations, options: Options) -> bytes:
-    told = [each.id for each in data.sessions]
-    return msgspec.json.encode([data.position, told, options])
+class Described(NoCalculations):
+    """Tells what it was asked."""
+
+    async def statistics(self, data: Evaluations, options: Options, /) -> bytes:
+        told = [each.id for each in data.sessions]
+        return msgspec.json.encode([data.position, told, options])
 
 
 async def test_statistics_are_calculated_from_every_session_of_one_moment() -> None:
     tables = Tables(*(session(at, f"t{at}", "a", rating=4) for at in range(5)))
-    async with open_world(snapshots=tables, calculate=described) as world:
+    async with open_world(snapshots=tables, calculate=Described()) as world:
         answer = await world.get(path("statistics?confidence=0.9&draws=500&seed=7"))
     position, told, options = answer.json
     assert answer.status == 200
@@ -113,12 +116,14 @@ async def test_statistics_are_calculated_from_every_session_of_one_moment() -> N
     ],
 )
 async def test_options_beyond_their_limits_are_refused(query: str, where: str) -> None:
-    async with open_world(snapshots=Tables(), calculate=described) as world:
+    async with open_world(snapshots=Tables(), calculate=Described()) as world:
         assert is_problem(await world.get(path(f"statistics?{query}")), 400, where)
 
 
 async def test_what_is_no_playground_of_the_callers_is_missing() -> None:
-    async with open_world(snapshots=Tables(known=False), calculate=described) as world:
+    async with open_world(
+        snapshots=Tables(known=False), calculate=Described()
+    ) as world:
         for what in ("statistics", "exports/long"):
             assert is_problem(await world.get(path(what)), 404)
             malformed = await world.get(path(what, "nobody"))

@@ -21,11 +21,11 @@ from projections.catalogue import TABLES
 from services import guard
 from services.dashboard.playgrounds import PlaygroundPages
 from services.dashboard.web import Desk
+from services.experiments.analysis.recording import Recording
 from services.handling import Handler
-from services.http.app import make_app
+from services.http.app import Calculations, make_app
 from services.http.limits import Limits
 from services.http.metrics import Metrics
-from services.http.playgrounds import Calculate
 from services.http.reading import Reader, Row
 from services.http.serving import serving
 from services.http.snapshots import Snapshot, Snapshots
@@ -53,8 +53,17 @@ class NoTables:
         raise Unavailable("host db.internal does not answer")
 
 
-async def no_calculation(_data: Evaluations, _options: Options) -> bytes:
-    raise Unavailable("no process can be started")
+class NoCalculations:
+    """No process can be started to calculate anything."""
+
+    async def statistics(self, _data: Evaluations, _options: Options, /) -> bytes:
+        raise Unavailable("no process can be started")
+
+    async def analysis(self, _run: Recording, _least: float, /) -> bytes:
+        raise Unavailable("no process can be started")
+
+    async def contrasts(self, _runs: Sequence[Recording], /) -> bytes:
+        raise Unavailable("no process can be started")
 
 
 class FailingLog(MemoryEventLog):
@@ -204,7 +213,7 @@ async def open_world(
     *,
     reader: Reader | None = None,
     snapshots: Snapshots | None = None,
-    calculate: Calculate = no_calculation,
+    calculate: Calculations | None = None,
     caught_up: CaughtUp = never_caught_up,
     limits: Limits | None = None,
 ) -> AsyncIterator[World]:
@@ -236,7 +245,7 @@ async def open_world(
         verifier=verifier,
         reader=reader or NoTables(),
         snapshots=snapshots or NoTables(),
-        calculate=calculate,
+        calculate=calculate or NoCalculations(),
         pages=pages.routes(),
         commands=COMMANDS,
         permissions=guard.PERMISSIONS,

@@ -121,7 +121,7 @@ def test_the_figures_of_a_run_are_those_of_its_analysis() -> None:
     found = figures(analyse(held))
     assert found["final_agents"] == 1
     assert found["peak_agents"] == 3
-    assert found["births"] == 3
+    assert found["births"] == 1
     assert found["consumed"] == 6
     assert found["final_system_agents"] == 1
     assert found["mean_life"] == 2

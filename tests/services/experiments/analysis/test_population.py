@@ -59,8 +59,8 @@ def test_rates_are_per_agent_step() -> None:
     done = actions((0, 0, "move", 0), (0, 1, "move", 0), (1, 0, "move", 0))
     found = population(run(columns, actions=done))
     assert found is not None
-    assert (found.births, found.deaths) == (12, 1)
-    assert found.reproduction_rate == 12 / 20
+    assert (found.births, found.deaths) == (2, 1)
+    assert found.reproduction_rate == 2 / 20
     assert found.conflict_rate == 8 / 20
     assert found.cooperation_rate == 4 / 20
     assert found.conflict_to_cooperation == 2

@@ -1,0 +1,171 @@
+"""Commands about what recorded populations say: analyse a run, compare conditions."""
+
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+from rich.table import Table as Grid
+
+from infra.commands.shared import OK, Where, Who, answer, run, screen
+from infra.wiring import core, database, reading
+from services.experiments.analysis.results import Analysis, Contrasts, Interval
+from services.http.experiments import completed
+from services.http.recordings import Recordings
+
+
+NO_LIMIT: Final = 1 << 40
+SEVERITY: Final = Number(gte=0, lte=1)
+
+
+def analyse(
+    run_id: UUID,
+    *,
+    least_severity: Annotated[
+        float, Parameter(help="Least severity of events to tell.", validator=SEVERITY)
+    ] = 0.0,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Show what the recorded rows of a simulation say; null was not captured."""
+    from services.experiments.analysis.recorded import recorded  # noqa: PLC0415 - numpy and scipy take seconds to import
+    from services.experiments.analysis.report import analyse as answers  # noqa: PLC0415
+
+    settings = where.settings()
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="analyses") as parts,
+        ):
+            recordings = Recordings(log=parts.log, blobs=parts.blobs, largest=NO_LIMIT)
+            held = await recordings.read(run_id, org_id=who.org)
+        found = answers(recorded(held), least_severity=least_severity)
+        answer(where, found, lambda: print_analysis(found))
+        return OK
+
+    return run(where, work)
+
+
+def compare(
+    experiment_id: UUID,
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Compare the first condition of an experiment with each other, over its runs."""
+    from services.experiments.analysis.contrasts import contrasts  # noqa: PLC0415 - numpy and scipy take seconds to import
+
+    settings = where.settings()
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="analyses") as parts,
+            reading(urls) as reader,
+        ):
+            recordings = Recordings(log=parts.log, blobs=parts.blobs)
+            runs = await completed(
+                reader, recordings, who.identity(settings), experiment_id
+            )
+        found = contrasts(runs)
+        answer(where, found, lambda: print_contrasts(found))
+        return OK
+
+    return run(where, work)
+
+
+def print_analysis(found: Analysis) -> None:
+    """Print an analysis for people."""
+    if found.population is not None:
+        grid = Grid("type", "first", "last", "peak", "at step", "extinct", "mean share")
+        for size in (found.population.total, *found.population.types):
+            grid.add_row(
+                size.agent_type,
+                str(size.initial),
+                str(size.final),
+                str(size.peak),
+                str(size.peak_step),
+                "" if size.extinct_step is None else str(size.extinct_step),
+                figure(size.mean_share),
+            )
+        screen.print(grid)
+    if found.survival is not None:
+        grid = Grid("lives of", "agents", "alive", "mean life", "median")
+        survival = found.survival
+        for life in (survival.overall, *survival.by_type):
+            grid.add_row(
+                life.group,
+                str(life.n),
+                str(life.alive.count),
+                figure(life.restricted_mean),
+                figure(life.median),
+            )
+        screen.print(grid)
+    if found.dominance is not None:
+        grid = Grid("type", "composite dominance")
+        for score in found.dominance.scores:
+            grid.add_row(score.agent_type, figure(score.composite))
+        screen.print(grid)
+    if found.behaviour is not None:
+        grid = Grid("action", "count", "share", "success", "mean reward")
+        for each in found.behaviour.actions:
+            grid.add_row(
+                each.action_type,
+                str(each.share.count),
+                worded(each.share.share, each.share.interval),
+                figure(each.success.share),
+                worded(each.reward.mean, each.reward.interval),
+            )
+        screen.print(grid)
+    for event in found.events:
+        screen.print(
+            f"step {event.step}: {event.kind} of {event.subject},"
+            f" {event.before:g} to {event.after:g}, severity {event.severity:.2f}",
+            highlight=False,
+        )
+
+
+def print_contrasts(found: Contrasts) -> None:
+    """Print comparisons for people."""
+    for contrast in found.contrasts:
+        compared = contrast.comparison
+        screen.print(
+            f"{told(contrast.first)} ({compared.first_runs} runs) less"
+            f" {told(contrast.second)} ({compared.second_runs} runs)"
+            f"{', paired by seed' if compared.paired else ''}",
+            markup=False,
+            highlight=False,
+        )
+        grid = Grid("figure", "first", "second", "difference", "effect", "p, corrected")
+        for each in compared.differences:
+            grid.add_row(
+                each.figure,
+                "" if each.first is None else figure(each.first.mean),
+                "" if each.second is None else figure(each.second.mean),
+                worded(each.difference, each.interval),
+                figure(each.effect),
+                figure(each.corrected),
+            )
+        screen.print(grid)
+    screen.print(
+        f"{found.runs} runs of {len(found.conditions)} conditions", highlight=False
+    )
+
+
+def told(parameters: dict[str, Any]) -> str:
+    """Return a condition for people."""
+    said = ", ".join(f"{path}={value}" for path, value in parameters.items())
+    return said or "the configuration as it is"
+
+
+def figure(value: float | None) -> str:
+    """Return a number for people."""
+    return "" if value is None else f"{value:.3g}"
+
+
+def worded(value: float | None, interval: Interval | None) -> str:
+    """Return a value and its interval for people."""
+    if value is None or interval is None:
+        return figure(value)
+    return f"{value:.3g} ({interval.low:.3g} to {interval.high:.3g})"

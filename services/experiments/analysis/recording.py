@@ -1,0 +1,34 @@
+"""A run as it was recorded: chunks of rows, and what it takes to read them."""
+
+from typing import Any
+
+import msgspec
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of each table for some steps, up to and with one of them."""
+
+    tables: dict[str, bytes]
+    upto: int | None = None
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """A run: its seed and rules, and its pieces in order of steps.
+
+    `complete` says that they hold the rows of every agent and step, `position` is that
+    of the last fact of the run that they rest on.
+    """
+
+    simulation_id: int
+    position: int
+    seed: int
+    ruleset: str
+    nodes: int
+    complete: bool
+    parameters: dict[str, Any]
+    pieces: list[Piece]
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes the rows take."""
+        return sum(len(rows) for piece in self.pieces for rows in piece.tables.values())
