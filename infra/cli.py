@@ -34,6 +34,7 @@ PLACES: Final = {
     "sql": ("data:sql", "Read the tables of a schema with SQL."),
     "events": ("data:events", "Read the event log."),
     "audit": ("audit:audit", "Say who did what: the audit log, by page or as a file."),
+    "policies": ("policies:policies", "Say who may do and see what."),
     "runs": ("runs:runs", "Hold set runs, and look at them."),
     "playgrounds": (
         "playgrounds:playgrounds",

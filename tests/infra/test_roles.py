@@ -64,6 +64,22 @@ async def test_a_superuser_who_plays_another_role_is_refused(
         await connection.close()
 
 
+async def test_a_login_that_bypasses_row_security_is_refused(
+    database: Database,
+) -> None:
+    connection = await asyncpg.connect(database.superuser)
+    try:
+        async with connection.transaction():
+            await connection.execute("CREATE ROLE rehearsal_bypassing BYPASSRLS")
+            await connection.execute("SET SESSION AUTHORIZATION rehearsal_bypassing")
+            with pytest.raises(UnsafeRoleError, match="rehearsal_bypassing"):
+                await refuse_superuser(connection)
+            await connection.execute("RESET SESSION AUTHORIZATION")
+            await connection.execute("DROP ROLE rehearsal_bypassing")
+    finally:
+        await connection.close()
+
+
 async def test_a_stranger_may_not_enter_the_database(database: Database) -> None:
     connection = await asyncpg.connect(database.superuser)
     allowed = await connection.fetchval(
