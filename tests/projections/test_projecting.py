@@ -6,9 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from events.access.organisations import OrganisationCreated
-from events.access.users import RoleGranted, UserRegistered
-from events.ids import OrganisationId, SubjectId, UserId
+from events.access.users import UserRegistered
+from events.ids import SubjectId, UserId
 from events.message import Event
 from projections.catalogue import GROUPS
 from projections.projection import Projection
@@ -21,12 +20,6 @@ from tests.recorded import recorded
 
 ADA: Final = UUID("01931d5e-0000-7000-8000-00000000ada0")
 KEY: Final = UUID("01931d5e-0000-7000-8000-00000000e0e0")
-ORGANISATION: Final = OrganisationCreated(
-    organisation_id=OrganisationId(KEY),
-    name="The library",
-    registration="open",
-    default_grants=(),
-)
 REGISTERED: Final = UserRegistered(
     user_id=UserId(ADA),
     subject_id=SubjectId(ADA),
@@ -36,13 +29,10 @@ REGISTERED: Final = UserRegistered(
     email_key=KEY,
     username_key=KEY,
 )
-GRANTED: Final = RoleGranted(user_id=UserId(ADA), area="testing", role="user")
-
 STORIES: Final[Mapping[str, Callable[[], list[Event]]]] = {
     "access": access.whole,
     "testing": lambda: [*testing.whole(), testing.ERASED_SUBJECT],
     "playgrounds": playgrounds.whole,
-    "access": lambda: [ORGANISATION, REGISTERED, GRANTED],
     "audit": lambda: [*playgrounds.whole(), *testing.whole()],
 }
 EVERY = pytest.mark.parametrize(
