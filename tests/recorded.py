@@ -34,6 +34,8 @@ _STREAMS: Final = {
     "events.playgrounds.evaluations": ("playgrounds.evaluation", "session_id"),
     "events.access.service_tokens": ("access.service_token", "token_id"),
     "events.access.users": ("access.user", "user_id"),
+    "events.experiments.experiments": ("experiments.experiment", "experiment_id"),
+    "events.experiments.simulations": ("experiments.simulation", "simulation_id"),
     "events.access.organisations": ("access.organisation", "organisation_id"),
 }
 

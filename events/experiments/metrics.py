@@ -9,26 +9,27 @@ max(0, what lay in R before - what lies there now). Encounters, successes and wh
 shared are totals since the start. Without agents every average is 0.
 """
 
-from typing import Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Final
 
 from events.experiments.vocabulary import SCALE
 
 
-Rows = npt.NDArray[np.void]
-Column = npt.NDArray[np.float64] | npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Rows = npt.NDArray[np.void]
+    Column = npt.NDArray[np.float64] | npt.NDArray[np.int64]
 
 FULL_NODE: Final = 30.0  # of the formula; the maximum of a configuration may differ
 
 
-def step_metrics(steps: Rows, *, nodes: int, ruleset: str) -> dict[str, Column]:
+def step_metrics(steps: "Rows", *, nodes: int, ruleset: str) -> "dict[str, Column]":
     """Return the columns of `simulation_steps` but for the simulation's id."""
-    living = np.maximum(steps["agents"], 1)
+    living = steps["agents"].clip(min=1)
     compatible = ruleset == "agentfarm-2025-07"
 
-    def mean(name: str, unit: int = SCALE) -> npt.NDArray[np.float64]:
+    def mean(name: str, unit: int = SCALE) -> "npt.NDArray[np.float64]":
         averages: npt.NDArray[np.float64] = steps[name] / living / unit
         return averages
 

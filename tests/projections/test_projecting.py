@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from typing import Final
-from uuid import UUID
 
 import pytest
 
-from events.access.users import UserRegistered
-from events.ids import SubjectId, UserId
 from events.message import Event
 from projections.catalogue import GROUPS
 from projections.projection import Projection
@@ -16,28 +13,29 @@ from tests.projections.access import story as access
 from tests.projections.playgrounds import story as playgrounds
 from tests.projections.testing import story as testing
 from tests.recorded import recorded
+from tests.services.experiments import examples as experiments
 
 
-ADA: Final = UUID("01931d5e-0000-7000-8000-00000000ada0")
-KEY: Final = UUID("01931d5e-0000-7000-8000-00000000e0e0")
-REGISTERED: Final = UserRegistered(
-    user_id=UserId(ADA),
-    subject_id=SubjectId(ADA),
-    email="ada@example.org",
-    username="ada",
-    full_name="Ada",
-    email_key=KEY,
-    username_key=KEY,
-)
 STORIES: Final[Mapping[str, Callable[[], list[Event]]]] = {
     "access": access.whole,
     "testing": lambda: [*testing.whole(), testing.ERASED_SUBJECT],
     "playgrounds": playgrounds.whole,
+    "experiments": lambda: [
+        experiments.CREATED,
+        experiments.STARTED,
+        experiments.requested(),
+        experiments.recorded(experiments.chunk(1, 333)),
+    ],
     "audit": lambda: [*playgrounds.whole(), *testing.whole()],
 }
 EVERY = pytest.mark.parametrize(
     "projection",
-    [projection for group in GROUPS.values() for projection in group.projections],
+    [
+        projection
+        for group in GROUPS.values()
+        for projection in group.projections
+        if projection.fill is None
+    ],
     ids=lambda projection: projection.name,
 )
 

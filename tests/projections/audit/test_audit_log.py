@@ -1,11 +1,15 @@
 """Who did what: every act is there, with what it changed, and tells no secret."""
 
+from typing import Final
+from uuid import UUID
+
 import asyncpg
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from events.ids import PlaygroundId
+from events.access.users import UserRegistered
+from events.ids import AgentId, PlaygroundId, SubjectId, UserId
 from events.message import Event
 from events.people import person_id
 from events.playgrounds.playgrounds import PlaygroundChanged, QuestionAdded
@@ -19,9 +23,21 @@ from tests.postgres_ladder import Database
 from tests.projections.playgrounds.story import CREATE, OWNER, told
 from tests.projections.small import ListLog, feed, projector
 from tests.projections.test_playground_views import read, seen_by
-from tests.projections.test_projecting import ADA, KEY, REGISTERED
 from tests.recorded import recorded
 from tests.services.playgrounds.examples import PLAYGROUND
+
+
+ADA: Final = UUID("01931d5e-0000-7000-8000-00000000ada0")
+KEY: Final = UUID("01931d5e-0000-7000-8000-00000000e0e0")
+REGISTERED: Final = UserRegistered(
+    user_id=UserId(ADA),
+    subject_id=SubjectId(ADA),
+    email="ada@example.org",
+    username="ada",
+    full_name="Ada",
+    email_key=KEY,
+    username_key=KEY,
+)
 
 
 def named(name: str) -> PlaygroundChanged:
@@ -57,7 +73,7 @@ def test_no_act_tells_personal_text_or_a_secret() -> None:
         audit_log.PROJECTION,
         REGISTERED,
         AgentConfigured(
-            agent_id=ADA,  # type: ignore[arg-type]
+            agent_id=AgentId(ADA),
             version_id=KEY,
             version=1,
             connection=connection,
@@ -71,7 +87,7 @@ def test_no_act_tells_personal_text_or_a_secret() -> None:
 
 def test_a_long_text_is_told_in_part() -> None:
     event = AgentRegistered(
-        agent_id=ADA,  # type: ignore[arg-type]
+        agent_id=AgentId(ADA),
         name="A",
         description="x" * 100_000,
         tags={},
