@@ -44,11 +44,12 @@ class Child:
 
     def __init__(self, process: Process) -> None:
         self._process = process
+        self._broken = False
 
     @property
     def alive(self) -> bool:
-        """Say whether the process runs."""
-        return self._process.returncode is None
+        """Say whether the process runs, and can be asked."""
+        return self._process.returncode is None and not self._broken
 
     async def ask(self, request: Request) -> Answer:
         """Return the answer to a request, or raise what the process tells."""
@@ -65,11 +66,20 @@ class Child:
                 await source.readexactly(int.from_bytes(head, "little"))
             )
         except (asyncio.IncompleteReadError, ConnectionError) as error:
-            message = "the process that makes populations ended"
+            self._broken = True
+            message = f"the process that makes populations ended{await self._last()}"
             raise PopulationProcessError(message) from error
         if isinstance(answer, Broken):
             raise PopulationProcessError(answer.error)
         return answer
+
+    async def _last(self) -> str:
+        """Return the last line that the process said before it ended."""
+        said = (
+            b"" if self._process.stderr is None else await self._process.stderr.read()
+        )
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        return f": {last}" if last else ""
 
     async def run(self, until: int) -> MadeChunk:
         """Go on until a step, or until nobody lives."""
@@ -81,7 +91,7 @@ class Child:
 
     async def end(self) -> None:
         """End the process."""
-        if self.alive:
+        if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
 
@@ -138,6 +148,7 @@ class ProcessPopulations:
             str(self._kernels),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
             limit=LIMIT,
         )
         child = Child(process)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from infra.operations.experimenting import (
     RunReport,
     prove,
 )
+from infra.operations.exporting import export_sqlite
 from infra.populations import open_populations
 from infra.settings import Settings
 from infra.wiring import Core, Urls, caught_up, core, database, projecting, reading
@@ -442,6 +444,41 @@ def rows(
     key = SimulationId(run_id)
     asked = RequestRows(simulation_id=key, first_step=first, last_step=last)
     return govern(run_id, None, asked, where, who)
+
+
+@experiments.command(name="export")
+def export(
+    run_id: UUID,
+    *,
+    out: Annotated[Path, Parameter(help="The file to write; it must not be there.")],
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Write a simulation into an SQLite file, with foreign keys that hold.
+
+    States, actions and lessons are there as far as they were captured or asked for by
+    `rows`.
+    """
+    settings = where.settings()
+
+    async def work() -> int:
+        async with database(settings) as urls, reading(urls) as reader:
+            with progress() as bar:
+                task = bar.add_task("writing", total=None)
+                written = await export_sqlite(
+                    reader,
+                    who.identity(settings),
+                    SimulationId(run_id),
+                    out,
+                    tell=lambda table, count: bar.update(
+                        task, description=table, completed=count
+                    ),
+                )
+        told = {"file": str(out), "rows": written}
+        answer(where, told, lambda: screen.print(f"{out}: {written}", highlight=False))
+        return OK
+
+    return run(where, work)
 
 
 def govern(

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
+from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -16,7 +17,6 @@ from projections.experiments.columns import (
     integer,
     text,
 )
-from projections.experiments.copying import filling
 from projections.projection import Index, Projection, Reference, Table
 
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded
 from events.experiments.vocabulary import FINE, GENES, KINDS, SCALE
+from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -17,7 +18,6 @@ from projections.experiments.columns import (
     text,
     word,
 )
-from projections.experiments.copying import filling
 from projections.projection import Index, Projection, Reference, Table
 
 

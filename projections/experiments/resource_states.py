@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
+from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -14,7 +15,6 @@ from projections.experiments.columns import (
     double,
     integer,
 )
-from projections.experiments.copying import filling
 from projections.projection import Index, Projection, Reference, Table
 
 

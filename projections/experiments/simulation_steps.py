@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.metrics import step_metrics
 from events.experiments.simulations import ChunkRecorded
+from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -12,7 +13,6 @@ from projections.experiments.columns import (
     double,
     integer,
 )
-from projections.experiments.copying import filling
 from projections.projection import Projection, Reference, Table
 
 

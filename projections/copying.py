@@ -58,7 +58,7 @@ def filling(source: str, arrange: "Arrange") -> Fill:
                 continue
             if isinstance(event, RowsRecorded):
                 await sql.execute(
-                    f"DELETE FROM {qualified(table, physical)}"
+                    f"DELETE FROM {qualified(table, physical)}"  # noqa: S608 - quoted names
                     " WHERE simulation_id = $1 AND step_number BETWEEN $2 AND $3",
                     event.simulation,
                     event.first_step,
