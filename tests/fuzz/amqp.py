@@ -35,6 +35,7 @@ from tests.fuzz.making import (
     SELDOM,
     STRATEGIES,
     encoded,
+    same_place,
 )
 from tests.fuzz.stack import OTHER_ORG, Stack, role
 from tests.fuzz.wire import LEAKS, TYPES, Accepted, Problem
@@ -497,7 +498,9 @@ def judge(stack: Stack, asked: Asked) -> None:
             findings.add(f"{case.kind}: another status than expected", told)
         if found is not None and found.type not in TYPES:
             findings.add("a problem of no known type", told)
-        if case.path is not None and (found is None or found.path != case.path):
+        if case.path is not None and (
+            found is None or not same_place(found.path, case.path)
+        ):
             findings.add(f"{case.kind}: the problem is not at {case.path}", told)
 
 

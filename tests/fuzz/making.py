@@ -5,6 +5,7 @@ are set into the JSON as they are, so that also what no encoder writes can be se
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -26,6 +27,8 @@ TEXT: Final = st.text(
     st.characters(codec="utf-8", exclude_characters="\0" + PLACE[0]), max_size=20
 )
 MOMENTS: Final = ("2026-05-01T12:00:00Z", "1999-12-31T23:59:59.999999+14:00")
+
+_STEP: Final = re.compile(r'\$|\.\w+|\["(?:[^"\\]|\\.)*"\]|\[\d+\]|\[\.\.\.\]')
 
 NEVER: Final = {
     "an escaped NUL": b'"a\\u0000b"',
@@ -139,6 +142,16 @@ def named(path: Path) -> str:
     return "$" + "".join(steps)
 
 
+def same_place(found: str | None, path: str) -> bool:
+    """Say whether a problem names a path; `[...]` stands for a key left out."""
+    if found is None:
+        return False
+    steps, wanted = _STEP.findall(found), _STEP.findall(path)
+    return len(steps) == len(wanted) and all(
+        step in {"[...]", want} for step, want in zip(steps, wanted, strict=True)
+    )
+
+
 def objects(value: Json) -> list[Path]:
     """Return the paths of the objects within a value."""
     return [path for path in places(value) if isinstance(at(value, path), dict)]
@@ -188,6 +201,17 @@ def _made(info: inspect.Type) -> Made:
     maker = _MAKERS.get(type(info))
     assert maker is not None, f"nothing is known to make of {info}"
     return maker(info)
+
+
+def _float(info: inspect.FloatType) -> Made:
+    return st.floats(
+        info.ge if info.ge is not None else info.gt,
+        info.le if info.le is not None else info.lt,
+        exclude_min=info.gt is not None,
+        exclude_max=info.lt is not None,
+        allow_nan=False,
+        allow_infinity=False,
+    )
 
 
 def _integer(info: inspect.IntType) -> Made:
@@ -243,9 +267,7 @@ _MAKERS: Final[Mapping[type[inspect.Type], Callable[[Any], Made]]] = {
     inspect.NoneType: lambda _: st.none(),
     inspect.BoolType: lambda _: st.booleans(),
     inspect.IntType: _integer,
-    inspect.FloatType: lambda _: (
-        st.floats(allow_nan=False, allow_infinity=False) | st.just(1)
-    ),
+    inspect.FloatType: _float,
     inspect.StrType: _text,
     inspect.UUIDType: lambda _: st.sampled_from(IDS),
     inspect.DateTimeType: lambda _: st.sampled_from(MOMENTS),

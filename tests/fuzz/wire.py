@@ -21,6 +21,7 @@ from services.http.commands import PATH as PATH_OF_COMMANDS
 from services.problems import MEDIA_TYPE, PATH, PROBLEMS, slug
 from tests.chaos.findings import Findings
 from tests.fuzz.counting import Counts
+from tests.fuzz.making import same_place
 
 
 SECONDS: Final = 20.0
@@ -198,7 +199,7 @@ class Wire:
         known = TYPES.get(problem.type)
         if known is None or {known.status, problem.status} != {reply.status}:
             self.findings.add("a problem document that contradicts itself", told)
-        if path is not None and problem.path != path:
+        if path is not None and not same_place(problem.path, path):
             self.findings.add(f"{kind}: the problem is not at {path}", told)
 
     def _sum(self, reply: Reply) -> None:

@@ -45,7 +45,10 @@ CREATE: dict[str, Any] = {
 def token(
     *, org: str = "acme", roles: Sequence[str] = ("admin",), scopes: Sequence[str] = ()
 ) -> str:
-    return ISSUER.issue("user:ada", org=org, roles=roles, scopes=scopes)
+    """Return a token that is good for longer than any run of the tests."""
+    return ISSUER.issue(
+        "user:ada", org=org, roles=roles, scopes=scopes, lifetime=timedelta(days=1)
+    )
 
 
 def message(body: object = CREATE, **given: Any) -> Message:  # noqa: ANN401 - of any field
