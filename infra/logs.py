@@ -49,7 +49,12 @@ def configure_logs(
     factory: Any
     if console:
         colours = output.isatty()
-        processors += [strike_secrets, structlog.dev.ConsoleRenderer(colors=colours)]
+        people = structlog.dev.ConsoleRenderer(
+            colors=colours,
+            # The usual one shows local variables, and so what nobody may see.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+        processors += [structlog.processors.format_exc_info, strike_secrets, people]
         factory = structlog.WriteLoggerFactory(file=output)
     else:
         processors += [structlog.processors.format_exc_info, strike_secrets, render]

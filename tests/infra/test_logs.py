@@ -86,6 +86,18 @@ def test_a_traceback_is_one_line_without_secrets() -> None:
     assert "hush" not in stream.text()
 
 
+def test_a_terminal_is_shown_no_local_variables() -> None:
+    output = Terminal()
+    configure_logs(form="console", stream=output)
+    held = "what the function " + "held"
+    try:
+        int(held[:0])
+    except ValueError:
+        structlog.get_logger().exception("job_failed")
+    assert "ValueError: invalid literal" in output.text()
+    assert held not in output.text()
+
+
 def test_lines_below_the_level_are_not_written() -> None:
     stream = Terminal()
     configure_logs(level="warning", form="json", stream=stream)
