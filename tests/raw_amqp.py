@@ -3,12 +3,12 @@
 import socket
 import struct
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from pamqp import frame as frames
 from pamqp.base import Frame
-from pamqp.commands import Basic, Channel, Connection
+from pamqp.commands import Basic, Channel, Confirm, Connection
 from pamqp.header import ProtocolHeader
 
 
@@ -23,9 +23,15 @@ BODY: Final = 3
 END: Final = b"\xce"
 SECONDS: Final = 10.0
 
+Expected = TypeVar("Expected", bound=Frame)
+
 
 class RawChannel:
-    """A connection with one open channel; to be used in a `with`."""
+    """A connection with one open channel; to be used in a `with`.
+
+    Leaving it waits until the broker has confirmed what was published: what a closed
+    channel had not confirmed may be lost.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -33,6 +39,7 @@ class RawChannel:
         place = (parts.hostname or "localhost", parts.port or 5672)
         self._socket = socket.create_connection(place, SECONDS)
         self._unread = b""
+        self._published = 0
         self._socket.sendall(ProtocolHeader(0, 9, 1).marshal())
         self._expect(Connection.Start)
         response = f"\0{login}\0{password}"
@@ -43,6 +50,8 @@ class RawChannel:
         self._expect(Connection.OpenOk)
         self._say(1, Channel.Open())
         self._expect(Channel.OpenOk)
+        self._say(1, Confirm.Select())
+        self._expect(Confirm.SelectOk)
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +63,8 @@ class RawChannel:
         trace: TracebackType | None,
     ) -> None:
         with self._socket:
+            if error is None:
+                self._confirmed()
             self._say(1, Channel.Close(200, "done", 0, 0))
             self._expect(Channel.CloseOk)
 
@@ -67,6 +78,14 @@ class RawChannel:
         self._say(1, Basic.Publish(0, exchange, routing_key))
         self._frame(HEADER, header)
         self._frame(BODY, body)
+        self._published += 1
+
+    def _confirmed(self) -> None:
+        left = set(range(1, self._published + 1))
+        while left:
+            ack = self._expect(Basic.Ack)
+            tag = ack.delivery_tag
+            left -= set(range(1 if ack.multiple else tag, tag + 1))
 
     def _frame(self, kind: int, payload: bytes) -> None:
         self._socket.sendall(struct.pack(">BHI", kind, 1, len(payload)) + payload + END)
@@ -74,7 +93,7 @@ class RawChannel:
     def _say(self, channel: int, command: Frame) -> None:
         self._socket.sendall(frames.marshal(command, channel))
 
-    def _expect(self, kind: type[Frame]) -> None:
+    def _expect(self, kind: type[Expected]) -> Expected:
         while True:
             used, _, found = (
                 frames.unmarshal(self._unread) if self._whole else (0, 0, 0)
@@ -82,7 +101,7 @@ class RawChannel:
             if used:
                 self._unread = self._unread[used:]
                 if isinstance(found, kind):
-                    return
+                    return found
                 assert not isinstance(found, Connection.Close | Channel.Close), found
                 continue
             more = self._socket.recv(65_536)

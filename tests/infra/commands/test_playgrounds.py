@@ -1,17 +1,20 @@
 """Playgrounds on the command line: listed, shown, proved."""
 
-import msgspec
+from typing import Final
+from uuid import UUID
 
+import msgspec
+from msgspec.structs import replace
+
+from events.ids import PlaygroundId
 from tests.infra.commands.process import Answer, Up, rehearsal
-from tests.services.playgrounds.examples import (
-    PLAYGROUND,
-    a_playground,
-    a_slot,
-    a_submission,
-)
+from tests.services.playgrounds.examples import a_playground, a_slot, a_submission
 
 
 ORG = "playgrounds"
+PLAYGROUND: Final = PlaygroundId(UUID(int=0xA1))
+ONE: Final = 101
+TWO: Final = 102
 
 
 async def playgrounds(up: Up, *words: object) -> Answer:
@@ -22,9 +25,11 @@ async def playgrounds(up: Up, *words: object) -> Answer:
 
 async def test_a_playground_is_listed_shown_and_proved(up: Up) -> None:
     asked = (
-        a_playground(2, 2),
-        *(a_slot(1), a_submission(1, text="Fine.")),
-        *(a_slot(2), a_submission(2, value="cold")),
+        replace(a_playground(2, 2), playground_id=PLAYGROUND),
+        replace(a_slot(ONE), playground_id=PLAYGROUND),
+        a_submission(ONE, text="Fine."),
+        replace(a_slot(TWO), playground_id=PLAYGROUND),
+        a_submission(TWO, value="cold"),
     )
     sent = await rehearsal(
         *("send", "-", "--data-dir", up.data_dir, "--json", "--org", ORG),
