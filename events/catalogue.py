@@ -6,7 +6,13 @@ from typing import Final, get_args
 import msgspec
 
 from events import conversation, reservations
-from events.access import organisations, service_tokens, subjects, users
+from events.access import (
+    organisations,
+    service_tokens,
+    sql_logins,
+    subjects,
+    users,
+)
 from events.errors import Malformed
 from events.experiments import experiments, simulations
 from events.message import Event
@@ -36,6 +42,7 @@ UNIONS: Final = (
     experiments.ExperimentEvent,
     simulations.SimulationEvent,
     service_tokens.ServiceTokenEvent,
+    sql_logins.SqlLoginEvent,
     agents.AgentEvent,
     metrics.MetricEvent,
     personas.PersonaEvent,

@@ -11,6 +11,7 @@ SubjectId = NewType("SubjectId", UUID)
 UserId = NewType("UserId", UUID)
 OrganisationId = NewType("OrganisationId", UUID)
 ServiceTokenId = NewType("ServiceTokenId", UUID)
+SqlLoginId = NewType("SqlLoginId", UUID)
 
 PersonaId = NewType("PersonaId", UUID)
 ScenarioId = NewType("ScenarioId", UUID)

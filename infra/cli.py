@@ -59,6 +59,10 @@ PLACES: Final = {
         "service_tokens:service_tokens",
         "Give services what they sign in with, and take it away.",
     ),
+    "sql-logins": (
+        "sql_logins:sql_logins",
+        "Give people logins in PostgreSQL that see what they see, and take them away.",
+    ),
     "keys": ("keys:keys", "Look after the keys that seal personal text."),
     "token": ("stack:token", "Print a bearer token for an embedded stack."),
     "settings": ("stack:settings", "Print every setting and its value."),

@@ -45,7 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     A `*_url` is where a PostgreSQL role connects; `direct_url` bypasses a pooler such
     as PgBouncer, for LISTEN, and is `app_url` unless given; with `superuser_url`
-    `migrate` makes the roles and the database, and nothing else uses it. Without any,
+    `migrate` makes the roles and the database, `sql-logins` those of people, and
+    nothing else uses it. Without any,
     PostgreSQL runs embedded in `data_dir`. `broker` carries work to the workers:
     `postgres`, the amqp:// address of a RabbitMQ, or `rabbitmq` for one that runs here
     or is started in `data_dir`; exchanges and queues are named under

@@ -87,6 +87,7 @@ class Urls(msgspec.Struct, frozen=True, kw_only=True):
     reader_url: str | None
     keys_url: str | None
     direct_url: str | None
+    superuser_url: str | None = None
 
     def __repr__(self) -> str:
         return "Urls()"
@@ -120,6 +121,11 @@ class Urls(msgspec.Struct, frozen=True, kw_only=True):
     def direct(self) -> str:
         """Return where the application can LISTEN."""
         return self.direct_url or self.app
+
+    @property
+    def superuser(self) -> str:
+        """Return where who makes roles connects."""
+        return self._need("superuser_url")
 
     def _need(self, name: str) -> str:
         url: str | None = getattr(self, name)
@@ -158,6 +164,7 @@ async def database(settings: Settings, *, join: bool = True) -> AsyncIterator[Ur
             reader_url=addresses.reader,
             keys_url=addresses.keys,
             direct_url=addresses.app,
+            superuser_url=addresses.superuser,
         )
         if not joined:
             # Who starts a database to keep it stays; others end soon anyway.
@@ -174,6 +181,7 @@ def _given(settings: Settings) -> Urls:
         reader_url=settings.reader_url,
         keys_url=settings.keys_url,
         direct_url=settings.direct_url,
+        superuser_url=settings.superuser_url,
     )
 
 

@@ -6,7 +6,13 @@ In a group, a table stands after the tables that its view reads.
 from collections.abc import Mapping
 from typing import Final
 
-from projections.access import grants, organisations, service_tokens, users
+from projections.access import (
+    grants,
+    organisations,
+    service_tokens,
+    sql_logins,
+    users,
+)
 from projections.audit import audit_log
 from projections.experiments import (
     agent_actions,
@@ -104,6 +110,7 @@ ACCESS: Final = Group(
         users.PROJECTION,
         grants.PROJECTION,
         service_tokens.PROJECTION,
+        sql_logins.PROJECTION,
     ),
 )
 

@@ -15,6 +15,7 @@ from events.message import Command, Meta
 from events.roles import Area, Role, Scope
 from services.access.organisations import ChangeOrganisation, CreateOrganisation
 from services.access.service_tokens import ServiceTokenCommand
+from services.access.sql_logins import SqlLoginCommand
 from services.access.subjects import EraseSubject
 from services.access.users import (
     ChangeProfile,
@@ -120,9 +121,9 @@ def check_sign_in(command: Command, _meta: Meta) -> None:
     """Raise `Forbidden` unless a command is one that signing in asks for.
 
     What signing in asks for rests on a password or a code, and on no role; who may
-    issue tokens to services was asked before.
+    issue tokens to services, or give logins, was asked before.
     """
-    if not isinstance(command, SignInCommand | ServiceTokenCommand):
+    if not isinstance(command, SignInCommand | ServiceTokenCommand | SqlLoginCommand):
         raise Forbidden
 
 

@@ -8,7 +8,13 @@ from typing import Final
 
 from events.message import Command
 from services import reservations
-from services.access import organisations, service_tokens, subjects, users
+from services.access import (
+    organisations,
+    service_tokens,
+    sql_logins,
+    subjects,
+    users,
+)
 from services.decider import AnyDecider
 from services.experiments import experiments, simulations
 from services.playgrounds import evaluations, ledgers, playgrounds
@@ -50,6 +56,7 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     experiments.decider,
     simulations.decider,
     service_tokens.decider,
+    sql_logins.decider,
     agents.decider,
     metrics.decider,
     personas.decider,

@@ -33,6 +33,7 @@ _STREAMS: Final = {
     "events.playgrounds.allocations": ("playgrounds.allocation", "playground_id"),
     "events.playgrounds.evaluations": ("playgrounds.evaluation", "session_id"),
     "events.access.service_tokens": ("access.service_token", "token_id"),
+    "events.access.sql_logins": ("access.sql_login", "login_id"),
     "events.access.users": ("access.user", "user_id"),
     "events.experiments.experiments": ("experiments.experiment", "experiment_id"),
     "events.experiments.simulations": ("experiments.simulation", "simulation_id"),

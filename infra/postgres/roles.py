@@ -29,6 +29,25 @@ ROLES: Final = (OWNER, APP, PROJECTOR, READER, KEYS)
 LOCK: Final = 0x72656865_61727361  # advisory lock of everything that changes roles
 SCRAM_ITERATIONS: Final = 4096
 
+PERSONAL_CONNECTIONS: Final = 5
+OF_LOGIN: Final = """
+SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication
+           OR EXISTS (
+               SELECT
+               FROM pg_auth_members AS m
+               WHERE m.member = r.oid
+                 AND m.roleid <> $2::text::regrole
+           ) AS unsafe,
+       EXISTS (
+           SELECT
+           FROM pg_auth_members AS m
+           WHERE m.member = r.oid
+             AND m.roleid = $2::text::regrole
+       ) AS reader
+FROM pg_roles AS r
+WHERE rolname = $1
+"""
+
 DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     OWNER: {"lock_timeout": "5s", "jit": "off"},
     APP: {
@@ -79,6 +98,58 @@ async def ensure_roles(superuser_dsn: str, passwords: Mapping[str, str]) -> None
                     )
             # The owner makes schemas that the projector owns.
             await connection.execute(f"GRANT {PROJECTOR} TO {OWNER}")
+    finally:
+        await connection.close()
+
+
+async def give_login(superuser_dsn: str, login: str, password: str) -> None:
+    """Make a login of a person that reads as the reader does, or set its password.
+
+    Raises `UnsafeRoleError` where there is a role of that name that may do more.
+    """
+    connection = await asyncpg.connect(superuser_dsn)
+    name = _quoted(login)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+            row = await connection.fetchrow(OF_LOGIN, login, READER)
+            if row is None:
+                await connection.execute(f"CREATE ROLE {name} IN ROLE {READER}")
+            elif row["unsafe"] or not row["reader"]:
+                message = f'there is a role "{login}" already, for something else'
+                raise UnsafeRoleError(message)
+            await connection.execute(
+                f"ALTER ROLE {name} LOGIN CONNECTION LIMIT {PERSONAL_CONNECTIONS} "
+                f"PASSWORD '{_verifier(password)}'"
+            )
+            for setting, value in DEFAULTS[READER].items():
+                await connection.execute(f"ALTER ROLE {name} SET {setting} = '{value}'")
+    finally:
+        await connection.close()
+
+
+async def take_login(superuser_dsn: str, login: str) -> None:
+    """End a login of a person with its sessions; that there is none is no error.
+
+    Raises `UnsafeRoleError` where the role of that name is no login of a person.
+    """
+    connection = await asyncpg.connect(superuser_dsn)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+        row = await connection.fetchrow(OF_LOGIN, login, READER)
+        if row is None:
+            return
+        if row["unsafe"] or not row["reader"]:
+            message = f'the role "{login}" is for something else'
+            raise UnsafeRoleError(message)
+        name = _quoted(login)
+        await connection.execute(f"ALTER ROLE {name} NOLOGIN")
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) "
+            "FROM pg_stat_activity WHERE usename = $1",
+            login,
+        )
+        await connection.execute(f"DROP ROLE {name}")
     finally:
         await connection.close()
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from events.access.common import Grant
 from events.access.organisations import OrganisationChanged, OrganisationCreated
 from events.access.service_tokens import ServiceTokenIssued, ServiceTokenRevoked
+from events.access.sql_logins import SqlLoginGiven, SqlLoginTaken
 from events.access.subjects import SubjectErased
 from events.access.users import (
     EmailVerified,
@@ -20,13 +21,20 @@ from events.access.users import (
     UserRegistered,
     UserSignedIn,
 )
-from events.ids import OrganisationId, ServiceTokenId, SubjectId, UserId
+from events.ids import (
+    OrganisationId,
+    ServiceTokenId,
+    SqlLoginId,
+    SubjectId,
+    UserId,
+)
 from events.message import Event
 
 
 LIBRARY: Final = OrganisationId(UUID(int=9))
 INES: Final = UserId(UUID(int=1))
 LOADER: Final = ServiceTokenId(UUID(int=7))
+LOGIN: Final = SqlLoginId(UUID(int=8))
 REGISTERED: Final = UserRegistered(
     user_id=INES,
     subject_id=SubjectId(INES),
@@ -80,8 +88,11 @@ def whole() -> list[Event]:
             expires_at=datetime(2027, 1, 1, tzinfo=UTC),
         ),
         ServiceTokenRevoked(token_id=LOADER, reason="Replaced"),
+        SqlLoginGiven(login_id=LOGIN, login="ines", user_id=INES),
         UserDeactivated(user_id=INES, reason="Left"),
         UserReactivated(user_id=INES),
+        SqlLoginTaken(login_id=LOGIN, reason="Not used"),
+        SqlLoginGiven(login_id=LOGIN, login="ines", user_id=INES),
         UserErased(user_id=INES),
         GONE,
     ]
