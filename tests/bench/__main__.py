@@ -23,6 +23,7 @@ from projections.runner import spare_collector
 from tests.bench import (
     bulk,
     commands,
+    experiment,
     freshness,
     importing,
     intake,
@@ -53,6 +54,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
         trials,
         intake,
         population,
+        experiment,
     )
 }
 
@@ -92,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--seconds", type=float, default=3.0, help="of each round")
     found.add_argument("--trials", type=int, default=10_000, help="of the run")
     found.add_argument("--commands", type=int, default=50_000, help="that wait")
+    found.add_argument("--simulations", type=int, default=250, help="of an experiment")
     found.add_argument("--postgres", help="a superuser's address of a durable server")
     found.add_argument(
         "--recorded", type=Path, help="a recorded file to import (default: generated)"
@@ -110,6 +113,7 @@ async def work(chosen: argparse.Namespace) -> tuple[list[Figure], dict[str, str]
         recorded=chosen.recorded,
         trials=chosen.trials,
         commands=chosen.commands,
+        simulations=chosen.simulations,
     ) as place:
         for row in chosen.rows or ROWS:
             screen.print(f"measuring {row}", style="dim")

@@ -62,6 +62,7 @@ class Bench:
     recorded: Path | None
     trials: int
     commands: int
+    simulations: int
 
     @asynccontextmanager
     async def database(self, name: str) -> AsyncIterator["Place"]:
@@ -142,6 +143,7 @@ async def bench(
     recorded: Path | None,
     trials: int,
     commands: int,
+    simulations: int,
 ) -> AsyncIterator[Bench]:
     """Yield a bench on an own embedded server, or on the server of an address."""
     async with AsyncExitStack() as stack:
@@ -163,6 +165,7 @@ async def bench(
             recorded=recorded,
             trials=trials,
             commands=commands,
+            simulations=simulations,
         )
 
 

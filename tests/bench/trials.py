@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Final
 
 from events.message import Command, Meta
@@ -154,10 +155,14 @@ async def ask(place: Place, commands: Iterable[Command]) -> None:
 
 @asynccontextmanager
 async def serving(
-    place: Place, role: str, broker: str, log: Path
+    place: Place,
+    role: str,
+    broker: str,
+    log: Path,
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[int]:
     """Run a role, and yield its process id once it is ready."""
-    env = environment(place.environment(), {"REHEARSAL_BROKER": broker})
+    env = environment(place.environment(), {"REHEARSAL_BROKER": broker}, more)
     async with process(rehearsal(role), env, log) as child:
         await until_ready(role, child, log)
         yield child.pid
