@@ -65,7 +65,8 @@ class Build:
 
 def code_hash(projection: Projection) -> str:
     """Return a hash of the module that turns events into rows."""
-    function = projection.fill or projection.project
+    filling = projection.fill
+    function = projection.project if filling is None else filling.arrange
     source = inspect.getsource(inspect.getmodule(function) or function)
     return hashlib.sha256(source.encode()).hexdigest()[:32]
 

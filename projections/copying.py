@@ -5,8 +5,9 @@ value, most significant first. Rows of one chunk have fields of the same lengths
 that they are one array, and no row is touched by itself.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Final
 
 import zstandard
 
@@ -15,9 +16,9 @@ from events.experiments.columnar import decoded, unpacked
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
 from events.message import Event, Recorded
 from projections.ddl import qualified, tables_schema
-from projections.projection import Fill, Table
+from projections.projection import Filling, Projection, Table, Values
 from projections.sql import Sql
-from projections.writing import UnwritableError
+from projections.writing import Target, UnwritableError
 
 
 if TYPE_CHECKING:
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Rows = npt.NDArray[np.void]
-    Values = Mapping[str, npt.NDArray[Any] | int | str]
-    Arrange = Callable[[Rows, Any], Values]
 
 SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 END: Final = b"\xff\xff"
 PIECE: Final = 1 << 20
+PORTION: Final = 200_000  # rows that are held at a time
 KINDS: Final = {
     "smallint": ">i2",
     "integer": ">i4",
@@ -38,82 +38,158 @@ KINDS: Final = {
     "double precision": ">f8",
     "boolean": "u1",
 }
-GET: Final = "SELECT size, content FROM es.blobs WHERE sha256 = $1"
+GET: Final = """
+SELECT sha256, size, content
+  FROM es.blobs
+ WHERE sha256 = ANY($1)
+"""
+
+Told = Recorded[ChunkRecorded] | Recorded[RowsRecorded]
+Bodies = dict[str, dict[str, bytes]]
 
 
-def filling(source: str, arrange: "Arrange") -> Fill:
-    """Return what fills a table from the recorded rows of `source`.
+class DamagedError(UnwritableError):
+    """A body is not what it should be."""
 
-    `arrange(rows, event)` returns the value of each column but the organisation's.
-    Rows that were made again take the place of those of their steps.
+    def __init__(self, name: str, error: Exception) -> None:
+        super().__init__(f"the body {name} is damaged: {error}")
+
+
+async def fill(
+    sql: Sql,
+    wanted: Sequence[tuple[Projection, Target]],
+    batch: Sequence[Recorded[Event]],
+) -> int:
+    """Copy what the bodies of a batch hold into tables, and return how many rows.
+
+    A body is read once for all tables. Rows that were made again take the place of
+    those of their steps.
     """
-
-    async def fill(
-        sql: Sql, table: Table, physical: str, batch: Sequence[Recorded[Event]]
-    ) -> int:
-        written = 0
-        for recorded in batch:
-            event = recorded.event
-            if not isinstance(event, ChunkRecorded | RowsRecorded):
-                continue
-            if isinstance(event, RowsRecorded):
-                await sql.execute(
-                    f"DELETE FROM {qualified(table, physical)}"  # noqa: S608 - quoted names
-                    " WHERE simulation_id = $1 AND step_number BETWEEN $2 AND $3",
-                    event.simulation,
-                    event.first_step,
-                    event.last_step,
-                )
-            if not event.rows.get(source):
-                continue
-            rows = await rows_of(sql, event.body, source)
-            values = {**arrange(rows, event), "org_id": recorded.org_id}
-            written += await copy(sql, table, physical, len(rows), values)
-        return written
-
-    fill.__module__ = arrange.__module__  # whose code says what rows are
-    return fill
+    written = 0
+    sources = {each.fill.source for each, _ in wanted if each.fill is not None}
+    for portion in portions(batch):
+        bodies = await read(sql, portion, sources)
+        for projection, target in wanted:
+            told = [
+                each for each in portion if isinstance(each.event, projection.events)
+            ]
+            if projection.fill is not None and told:
+                written += await fill_one(sql, projection.fill, target, told, bodies)
+    return written
 
 
-async def rows_of(sql: Sql, body: str, source: str) -> "Rows":
-    """Return the rows of a table that a recorded body holds."""
-    found = await sql.fetchrow(GET, bytes.fromhex(body))
-    if found is None:
-        message = f"the body {body} is not there"
+async def fill_one(
+    sql: Sql,
+    filling: Filling,
+    target: Target,
+    portion: Sequence[Told],
+    bodies: Bodies,
+) -> int:
+    """Copy what bodies hold for one table, and return how many rows."""
+    for each in portion:
+        if isinstance(each.event, RowsRecorded):
+            await clear(sql, target, each.event)
+    packs = []
+    written = 0
+    for each in portion:
+        count = each.event.rows.get(filling.source)
+        if count:
+            packs.append(packed_rows(filling, target.table, each, bodies))
+            written += count
+    if packs:
+        await copy(sql, target, packs)
+    return written
+
+
+def portions(batch: Sequence[Recorded[Event]]) -> Iterator[list[Told]]:
+    """Part a batch in order; what takes the place of earlier rows is by itself."""
+    portion: list[Told] = []
+    held = 0
+    for each in batch:
+        event = each.event
+        if not isinstance(event, ChunkRecorded | RowsRecorded):
+            continue
+        alone = isinstance(event, RowsRecorded)
+        rows = sum(event.rows.values())
+        if portion and (alone or held + rows > PORTION):
+            yield portion
+            portion, held = [], 0
+        portion.append(each)  # type: ignore[arg-type]
+        held += PORTION if alone else rows
+    if portion:
+        yield portion
+
+
+async def read(sql: Sql, portion: Sequence[Told], sources: AbstractSet[str]) -> Bodies:
+    """Return the bodies of a portion that have rows which are wanted."""
+    wanted = {
+        bytes.fromhex(each.event.body)
+        for each in portion
+        if any(each.event.rows.get(source) for source in sources)
+    }
+    if not wanted:
+        return {}
+    unpack = zstandard.ZstdDecompressor().decompress
+    bodies: Bodies = {}
+    for row in await sql.fetch(GET, sorted(wanted)):
+        name = row["sha256"].hex()
+        try:
+            content = unpack(row["content"], max_output_size=row["size"])
+            bodies[name] = unpacked(content)
+        except (zstandard.ZstdError, Malformed) as error:
+            raise DamagedError(name, error) from error
+    return bodies
+
+
+async def clear(sql: Sql, target: Target, event: RowsRecorded) -> None:
+    """Take out the rows of steps that were made again."""
+    await sql.execute(
+        f"DELETE FROM {qualified(target.table, target.physical)}"  # noqa: S608 - quoted names
+        " WHERE simulation_id = $1 AND step_number BETWEEN $2 AND $3",
+        event.simulation,
+        event.first_step,
+        event.last_step,
+    )
+
+
+def packed_rows(filling: Filling, table: Table, told: Told, bodies: Bodies) -> bytes:
+    """Return the rows of a table that an event's body holds, as PostgreSQL reads them.
+
+    Raises `UnwritableError` where there is no such body, or it is damaged.
+    """
+    event = told.event
+    if event.body not in bodies:
+        message = f"the body {event.body} is not there"
         raise UnwritableError(message)
     try:
-        content = zstandard.ZstdDecompressor().decompress(
-            found["content"], max_output_size=found["size"]
-        )
-        return decoded(unpacked(content)[source])
-    except (zstandard.ZstdError, Malformed, KeyError) as error:
-        message = f"the body {body} is damaged: {error}"
-        raise UnwritableError(message) from error
+        rows: Rows = decoded(bodies[event.body][filling.source])
+    except (Malformed, KeyError) as error:
+        raise DamagedError(event.body, error) from error
+    values = {**filling.arrange(rows, event), "org_id": told.org_id}
+    return packed(table, len(rows), values)
 
 
-async def copy(
-    sql: Sql, table: Table, physical: str, count: int, values: "Values"
-) -> int:
-    """Copy rows into a table, and return how many."""
-    body = memoryview(packed(table, count, values))
+async def copy(sql: Sql, target: Target, packs: Sequence[bytes]) -> None:
+    """Copy packed rows into a table."""
+    table = target.table
 
     async def pieces() -> AsyncIterator[bytes]:
         yield SIGNATURE
-        for start in range(0, len(body), PIECE):
-            yield bytes(body[start : start + PIECE])
+        for pack in packs:
+            for start in range(0, len(pack), PIECE):
+                yield pack[start : start + PIECE]
         yield END
 
     await sql.copy_to_table(
-        physical,
+        target.physical,
         schema_name=tables_schema(table),
         columns=[column.name for column in table.columns],
         source=pieces(),
         format="binary",
     )
-    return count
 
 
-def packed(table: Table, count: int, values: "Values") -> bytes:
+def packed(table: Table, count: int, values: Values) -> bytes:
     """Return rows in PostgreSQL's binary form."""
     import numpy as np  # noqa: PLC0415 - heavy, and needed only where populations are
 

@@ -9,12 +9,11 @@ does not promise; sums are kept in integers. Then a rebuilt table equals the liv
 The table's seed name is a `security_invoker` view over `<name>__v<version>`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from events.message import Event, Recorded
-from projections.sql import Sql
 
 
 Value = object
@@ -123,7 +122,19 @@ class Rows(Protocol):
         ...
 
 
-Fill = Callable[[Sql, Table, str, Sequence[Recorded[Event]]], Awaitable[int]]
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filling:
+    """Rows that are too many for events: bodies hold them, which the events name.
+
+    `arrange(rows, event)` returns the value of each column but the organisation's, for
+    all rows that a body has under `source`: an array, or one value.
+    """
+
+    source: str
+    arrange: Callable[[Any, Any], Values]
 
 
 def nothing(_batch: Sequence[Recorded[Event]], _rows: Rows) -> None:
@@ -134,16 +145,14 @@ def nothing(_batch: Sequence[Recorded[Event]], _rows: Rows) -> None:
 class Projection:
     """A read table and the pure function that fills it.
 
-    A table whose rows are too many for events gets them by `fill(sql, table, physical,
-    batch)`, which copies what bodies hold that the batch's events name. It runs in the
-    page's transaction before the batch's other changes, uses nothing but the events
-    and the bodies, and returns how many rows it wrote.
+    With `fill` the rows that its events' bodies hold are copied into the table, in the
+    page's transaction and before the batch's other changes.
     """
 
     table: Table
     events: tuple[type[Event], ...]
     project: Callable[[Sequence[Recorded[Event]], Rows], None] = nothing
-    fill: Fill | None = None
+    fill: Filling | None = None
 
     @property
     def name(self) -> str:

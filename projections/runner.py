@@ -38,6 +38,7 @@ from events.message import Event, Recorded
 from projections import builds, parking
 from projections.builds import OutdatedCodeError
 from projections.checkpoints import Feed, hold, move, position_of, rearrange
+from projections.copying import fill
 from projections.leasing import TTL, Lease, LeaseLostError, leased
 from projections.parking import (
     Parked,
@@ -315,16 +316,12 @@ class Feeder:
 
     async def _fill(self, sql: Sql, layout: Layout, events: Events) -> int:
         """Copy what bodies hold into the tables that get their rows so."""
-        filled = 0
-        for name, projection in self._filling.items():
-            batch = [each for each in events if type(each.event) in projection.events]
-            if projection.fill is None or not batch:
-                continue
-            for target in layout.targets.get(name, ()):
-                filled += await projection.fill(
-                    sql, target.table, target.physical, batch
-                )
-        return filled
+        wanted = [
+            (projection, target)
+            for name, projection in self._filling.items()
+            for target in layout.targets.get(name, ())
+        ]
+        return await fill(sql, wanted, events) if wanted else 0
 
     async def _write(
         self, sql: Sql, layout: Layout, collected: Mapping[str, Changes]

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
 from events.experiments.vocabulary import ACTIONS, GATHER, OUTCOMES, SCALE
-from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -21,7 +20,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
-from projections.projection import Index, Projection, Reference, Table
+from projections.projection import Filling, Index, Projection, Reference, Table
 
 
 if TYPE_CHECKING:
@@ -136,5 +135,7 @@ def arrange(
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(ChunkRecorded, RowsRecorded), fill=filling("actions", arrange)
+    table=TABLE,
+    events=(ChunkRecorded, RowsRecorded),
+    fill=Filling(source="actions", arrange=arrange),
 )

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded
 from events.experiments.vocabulary import CAUSES
-from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -16,7 +15,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
-from projections.projection import Index, Projection, Reference, Table
+from projections.projection import Filling, Index, Projection, Reference, Table
 
 
 if TYPE_CHECKING:
@@ -75,5 +74,5 @@ def arrange(rows: "npt.NDArray[np.void]", event: ChunkRecorded) -> dict[str, Any
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(ChunkRecorded,), fill=filling("deaths", arrange)
+    table=TABLE, events=(ChunkRecorded,), fill=Filling(source="deaths", arrange=arrange)
 )

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
-from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -17,7 +16,7 @@ from projections.experiments.columns import (
     integer,
     text,
 )
-from projections.projection import Index, Projection, Reference, Table
+from projections.projection import Filling, Index, Projection, Reference, Table
 
 
 if TYPE_CHECKING:
@@ -98,5 +97,7 @@ def arrange(
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(ChunkRecorded, RowsRecorded), fill=filling("states", arrange)
+    table=TABLE,
+    events=(ChunkRecorded, RowsRecorded),
+    fill=Filling(source="states", arrange=arrange),
 )

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded
 from events.experiments.vocabulary import CAUSES, SCALE
-from projections.copying import filling, places
+from projections.copying import places
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -19,7 +19,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
-from projections.projection import Index, Projection, Reference, Table
+from projections.projection import Filling, Index, Projection, Reference, Table
 
 
 if TYPE_CHECKING:
@@ -94,5 +94,7 @@ def arrange(rows: "npt.NDArray[np.void]", event: ChunkRecorded) -> dict[str, Any
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(ChunkRecorded,), fill=filling("incidents", arrange)
+    table=TABLE,
+    events=(ChunkRecorded,),
+    fill=Filling(source="incidents", arrange=arrange),
 )

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
-from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -15,7 +14,7 @@ from projections.experiments.columns import (
     double,
     integer,
 )
-from projections.projection import Index, Projection, Reference, Table
+from projections.projection import Filling, Index, Projection, Reference, Table
 
 
 if TYPE_CHECKING:
@@ -80,5 +79,7 @@ def arrange(
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(ChunkRecorded, RowsRecorded), fill=filling("nodes", arrange)
+    table=TABLE,
+    events=(ChunkRecorded, RowsRecorded),
+    fill=Filling(source="nodes", arrange=arrange),
 )

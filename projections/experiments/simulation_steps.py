@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.metrics import step_metrics
 from events.experiments.simulations import ChunkRecorded
-from projections.copying import filling
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -13,7 +12,7 @@ from projections.experiments.columns import (
     double,
     integer,
 )
-from projections.projection import Projection, Reference, Table
+from projections.projection import Filling, Projection, Reference, Table
 
 
 if TYPE_CHECKING:
@@ -79,5 +78,5 @@ def arrange(rows: "npt.NDArray[np.void]", event: ChunkRecorded) -> dict[str, Any
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(ChunkRecorded,), fill=filling("steps", arrange)
+    table=TABLE, events=(ChunkRecorded,), fill=Filling(source="steps", arrange=arrange)
 )
