@@ -209,6 +209,17 @@ async def test_a_branch_shares_the_past_of_its_parent() -> None:
     assert resolved.state_hash == run.state_hash()
 
 
+async def test_a_branch_may_begin_where_a_chunk_ends() -> None:
+    floor = await made()
+    branch = BranchSimulation(simulation_id=BRANCH, parent_id=SIMULATION, at_step=666)
+    await floor.ask(branch)
+    await floor.settle()
+
+    found = await chunks(floor, BRANCH)
+    assert [each.first_step for each in found] == [667, 1_000]
+    assert found[-1].state_hash == (await chunks(floor))[-1].state_hash
+
+
 async def test_a_branch_of_a_branch_and_from_its_very_beginning() -> None:
     floor = await made()
     begin = BranchSimulation(simulation_id=BRANCH, parent_id=SIMULATION, at_step=0)
