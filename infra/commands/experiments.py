@@ -63,6 +63,14 @@ experiments: Final = App(
     name="experiments", help="Run populations by design, prove and branch the runs."
 )
 
+ELSEWHERE: Final = {
+    "watch": ("watching:watch", "Show the numbers of runs while they are made."),
+    "analyse": ("analyses:analyse", "Show what the recorded rows of a simulation say."),
+    "compare": ("analyses:compare", "Compare the conditions of an experiment."),
+}
+for place, (function, told) in ELSEWHERE.items():
+    experiments.command(f"infra.commands.{function}", name=place, help=told)
+
 AT_LEAST_ONE: Final = Number(gte=1)
 NOT_NEGATIVE: Final = Number(gte=0)
 LEAST_MAXIMUM: Final = 300

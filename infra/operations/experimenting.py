@@ -90,6 +90,11 @@ class Experiments:
                 return name
         raise Missing("There is no such experiment or simulation.")
 
+    async def asked_at(self, kind: str, identifier: UUID) -> int:
+        """Return the position at which it was asked for, which is a run's number."""
+        stream = await self._log.read_stream(f"experiments.{kind}-{identifier}")
+        return stream.events[0].position
+
     async def runs_of(self, identifier: UUID) -> list[SimulationId]:
         """Return the simulations that are meant: one, or those of an experiment."""
         if await self.kind(identifier) == "simulation":

@@ -22,6 +22,7 @@ from events.errors import (
     Unavailable,
 )
 from events.message import Event, Recorded
+from services.experiments.watching import StepMetrics, Steps
 from services.handling import Outcome
 from services.testing.progress import RunProgress
 
@@ -75,6 +76,7 @@ class _Tagged(msgspec.Struct, frozen=True, kw_only=True):
 
 _outcome: Final = msgspec.json.Decoder(Outcome)
 _progress: Final = msgspec.json.Decoder(RunProgress)
+_steps: Final = msgspec.json.Decoder(Steps)
 _problem: Final = msgspec.json.Decoder(Problem)
 _told: Final = msgspec.json.Decoder(_Told)
 _tagged: Final = msgspec.json.Decoder(_Tagged)
@@ -106,6 +108,11 @@ def failure(status: int, body: bytes, *, retry_after: float = 1.0) -> Failure:
     return _meant(problem, retry_after=retry_after)
 
 
+def problem(data: bytes) -> Failure:
+    """Return the failure that a problem document tells."""
+    return _meant(_problem.decode(data), retry_after=1.0)
+
+
 def recorded(data: bytes) -> Recorded[Event]:
     """Return the event that the feed tells, decoded by its type."""
     told = _told.decode(data)
@@ -132,6 +139,11 @@ def recorded(data: bytes) -> Recorded[Event]:
 def progress(data: bytes) -> RunProgress:
     """Return the progress that a message holds."""
     return _progress.decode(data)
+
+
+def steps(data: bytes) -> list[StepMetrics]:
+    """Return the steps that a message holds."""
+    return _steps.decode(data).steps
 
 
 def _meant(problem: Problem, *, retry_after: float) -> Failure:

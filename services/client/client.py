@@ -31,6 +31,7 @@ from events.errors import Failure, TooMany, Unavailable
 from events.message import Command, Event, Recorded
 from services.client import answers
 from services.client.retrying import pauses
+from services.experiments.watching import StepMetrics
 from services.handling import Outcome
 from services.ports import Ids
 from services.testing.progress import RunProgress
@@ -232,7 +233,7 @@ class Client:
         query = {"type": ",".join(map(tag, types))} if types else {}
         url = self._url("/v1/events").with_query(after=str(after), **query)
         async with aclosing(self._messages(url)) as messages:
-            async for data in messages:
+            async for _, data in messages:
                 yield answers.recorded(data)
 
     async def progress(
@@ -247,25 +248,54 @@ class Client:
         if min_position is not None:
             url = url.with_query(min_position=str(min_position))
         async with aclosing(self._messages(url)) as messages:
-            async for data in messages:
+            async for _, data in messages:
                 progress = answers.progress(data)
                 yield progress
                 if progress.ended:
                     return
 
-    async def _messages(self, url: URL) -> AsyncGenerator[bytes, None]:
-        """Yield the data of a live feed for ever, taken up again where it breaks."""
+    async def step_metrics(
+        self,
+        key: int | UUID,
+        *,
+        every_step: bool = False,
+        rate: int | None = None,
+        min_position: int | None = None,
+    ) -> AsyncGenerator[StepMetrics, None]:
+        """Yield a simulation's steps, all that were made and those to come, to the end.
+
+        `key` is a simulation's number, or the id of an experiment, whose simulations
+        are told together. Steps come condensed into windows, in at most `rate` (20)
+        messages a second; `every_step` yields each by itself. None is missed and none
+        comes twice, however often the connection breaks. Fails as `events` does.
+        """
+        table = "simulations" if isinstance(key, int) else "experiments"
+        query: dict[str, str] = {"every_step": "true"} if every_step else {}
+        if rate is not None:
+            query["rate"] = str(rate)
+        if min_position is not None:
+            query["min_position"] = str(min_position)
+        url = self._url(f"/v1/experiments/{table}/{key}/steps").with_query(query)
+        async with aclosing(self._messages(url)) as messages:
+            async for kind, data in messages:
+                if kind == b"end":
+                    return
+                for step in answers.steps(data):
+                    yield step
+
+    async def _messages(self, url: URL) -> AsyncGenerator[tuple[bytes, bytes], None]:
+        """Yield the kinds and data of a live feed, taken up again where it breaks."""
         waits = pauses()
         away_since: float | None = None
-        last: int | None = None
+        last: bytes | None = None
         while True:
             try:
                 async with aclosing(self._connected(url, last)) as messages:
-                    async for position, data in messages:
+                    async for cursor, kind, data in messages:
                         waits, away_since = pauses(), None
-                        last = position
+                        last = cursor
                         if data:
-                            yield data
+                            yield kind, data
             except (Unavailable, TooMany, aiohttp.ClientError, TimeoutError) as error:
                 away_since = away_since or monotonic()
                 if monotonic() - away_since > self._patience:
@@ -273,13 +303,13 @@ class Client:
             await self._sleep(next(waits))
 
     async def _connected(
-        self, url: URL, last: int | None
-    ) -> AsyncGenerator[tuple[int | None, bytes], None]:
-        """Yield the id and the data of each message of one connection."""
+        self, url: URL, last: bytes | None
+    ) -> AsyncGenerator[tuple[bytes | None, bytes, bytes], None]:
+        """Yield the id, the kind and the data of each message of one connection."""
         timeout = aiohttp.ClientTimeout(
             total=None, sock_connect=ANSWER_SECONDS, sock_read=SILENCE_SECONDS
         )
-        resumed = {} if last is None else {"Last-Event-ID": str(last)}
+        resumed = {} if last is None else {"Last-Event-ID": last.decode()}
         async with self._opened.get(
             url,
             headers={**self._bearer(), "Accept": "text/event-stream", **resumed},
@@ -287,16 +317,20 @@ class Client:
         ) as response:
             if response.status != 200:  # noqa: PLR2004 - HTTP
                 raise answers.failure(response.status, await response.read())
-            position, data = last, b""
+            cursor, kind, data = last, b"", b""
             async for line in _lines(response.content):
                 name, _, value = line.partition(b": ")
                 if name == b"id":
-                    position = int(value)
+                    cursor = value
+                elif name == b"event":
+                    kind = value
                 elif name == b"data":
                     data = value
                 elif not line:
-                    yield position, data
-                    data = b""
+                    if kind == b"problem":
+                        raise answers.problem(data)
+                    yield cursor, kind, data
+                    kind, data = b"", b""
 
     async def _ask(
         self,

@@ -39,6 +39,8 @@ from services.http.recordings import Recordings
 from services.http.reliability import ReliabilityRoute
 from services.http.service_tokens import ServiceTokenRoutes
 from services.http.snapshots import Snapshots
+from services.http.step_feed import StepFeed
+from services.http.steps import StepRoutes
 from services.http.tables import Folding, Tables
 from services.http.waiting import CaughtUp, Waiting
 from services.identity import Verifier
@@ -134,6 +136,12 @@ def make_app(
         waiting=waiting,
         identify=identify,
     )
+    steps = StepRoutes(
+        feed=StepFeed(reader=reader, log=log, waiting=waiting, limits=limits),
+        waiting=waiting,
+        identify=identify,
+        live=live,
+    )
     feed = Feed(log=log, identify=identify, live=live, limits=limits)
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
     described = describe(
@@ -166,6 +174,8 @@ def make_app(
             ),
             get("/v1/experiments/simulations/{id}/analysis", experiments.analysis),
             get("/v1/experiments/experiments/{id}/comparison", experiments.comparison),
+            get("/v1/experiments/simulations/{id}/steps", steps.simulation),
+            get("/v1/experiments/experiments/{id}/steps", steps.experiment),
             get("/v1/playgrounds/{id}/statistics", playgrounds.statistics),
             get("/v1/playgrounds/{id}/exports/{shape}", playgrounds.export),
             get("/v1/{context}/{table}", table_routes.rows),

@@ -15,6 +15,7 @@ from projections.projection import Column, Table
 from services import problems
 from services.commanding import Envelope
 from services.experiments.analysis.results import Analysis, Contrasts
+from services.experiments.watching import Steps
 from services.handling import Outcome
 from services.http import auth_paths, queries, values
 from services.http.examples import example
@@ -66,6 +67,7 @@ def describe(
             Statistics,
             Analysis,
             Contrasts,
+            Steps,
         ],
         ref_template=REFERENCE,
     )

@@ -9,6 +9,8 @@ from services.http import blobs, feed, formats, playgrounds, queries, values
 from services.http.auth_paths import auth_paths
 from services.http.limits import Limits
 from services.http.live import SSE
+from services.http.step_feed import RATE
+from services.http.steps import LAST_ID
 from services.playgrounds.statistics.records import Options
 from services.problems import PROBLEMS
 
@@ -42,6 +44,18 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         },
         "/v1/experiments/simulations/{id}/analysis": {"get": _get_analysis()},
         "/v1/experiments/experiments/{id}/comparison": {"get": _get_comparison()},
+        "/v1/experiments/simulations/{id}/steps": {
+            "get": _get_steps(
+                "simulation", {"type": "integer", "minimum": 0}, "a simulation"
+            )
+        },
+        "/v1/experiments/experiments/{id}/steps": {
+            "get": _get_steps(
+                "experiment",
+                {"type": "string", "format": "uuid"},
+                "all simulations of an experiment",
+            )
+        },
         "/v1/playgrounds/{id}/statistics": {"get": _get_statistics()},
         "/v1/playgrounds/{id}/exports/{shape}": {"get": _get_export(limits)},
         **_event_paths(limits),
@@ -388,6 +402,57 @@ def _get_comparison() -> Schema:
             **_answers(
                 "malformed", "missing", "not-acceptable", "too-large", "too-many"
             ),
+        },
+    }
+
+
+def _get_steps(name: str, key: Schema, whose: str) -> Schema:
+    return {
+        "tags": ["experiments"],
+        "operationId": f"get_{name}_steps",
+        "summary": f"The metrics of the steps of {whose}, live",
+        "description": "All steps that were made and those to come, as messages "
+        "`steps`, condensed: what gathered since the last message comes in as many "
+        "windows as messages would have fitted into that time, each with what the "
+        "metrics were at its last step, their least, greatest and mean. A slow reader "
+        "gets wider windows. `every_step` tells each step by itself. Every step is in "
+        "one message, and Last-Event-ID goes on after the last one, in either form. A "
+        "message `end` says how it ended; 204 tells who comes back after that. A "
+        "message `problem` holds a problem document and ends the connection.",
+        "parameters": [
+            _parameter("id", key, f"The {name}", place="path"),
+            _parameter(
+                "every_step",
+                {"type": "boolean", "default": False},
+                "Whether each step is told by itself",
+            ),
+            _parameter(
+                "rate",
+                {"type": "integer", "minimum": 1, "maximum": RATE, "default": RATE},
+                "How many messages there are a second, at most",
+            ),
+            _parameter(
+                "min_position",
+                {"type": "integer", "minimum": 0},
+                "Wait until the read tables are at this position",
+            ),
+            _parameter(
+                "Last-Event-ID",
+                {"type": "string", "pattern": LAST_ID},
+                "The id of the last message that was seen",
+                place="header",
+            ),
+        ],
+        "responses": {
+            "200": {
+                "description": "The live feed; the data of a message `steps` are JSON "
+                "of the schema",
+                "content": {
+                    SSE: {"schema": {"type": "string"}, "x-message": reference("Steps")}
+                },
+            },
+            "204": {"description": "It has ended, and all was told"},
+            **_answers("malformed", "missing", "not-acceptable", "too-many"),
         },
     }
 

@@ -28,10 +28,14 @@ class Waiting:
         if asked is None:
             return
         position = await self.reached(asked, "query.min_position")
-        with translating():
-            reached = await self._caught_up(group, position, self._seconds)
+        reached = await self.reaching(group, position)
         if reached < position:
             raise NotCaughtUp(asked=position, reached=reached)
+
+    async def reaching(self, group: str, position: int) -> int:
+        """Return where a group's tables are: at a position, or below after a while."""
+        with translating():
+            return await self._caught_up(group, position, self._seconds)
 
     async def reached(self, asked: str, path: str) -> int:
         """Return a position that the log has reached, or raise `Malformed`."""

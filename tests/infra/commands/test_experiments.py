@@ -89,6 +89,34 @@ async def test_a_run_is_proved_branched_and_shown(up: Up) -> None:
     }
 
 
+async def test_runs_are_watched_to_their_end(up: Up) -> None:
+    started = await experiments(up, "run", "--steps", 1_500, "--iterations", 3)
+    key = started.json["experiment_id"]
+    watched = await experiments(up, "watch", key)
+    runs = watched.json["runs"]
+    assert watched.json["status"] == "completed"
+    assert [(run["number"], run["first_step"], run["step"]) for run in runs] == [
+        (number, 0, 1_500) for number in (1, 2, 3)
+    ]
+    assert watched.json["steps"] == 3 * 1_501
+    summaries = (await experiments(up, "show", key)).json["runs"]
+    for run, summary in zip(runs, summaries, strict=True):
+        assert run["born"] == 30 + summary["summary"]["births"]
+        assert run["died"] == summary["summary"]["deaths"]
+
+    again = await experiments(up, "watch", summaries[0]["simulation_id"])
+    assert again.json["runs"] == runs[:1]
+
+
+async def test_a_run_is_analysed_and_conditions_are_compared(up: Up) -> None:
+    found = (await made(up, "--grid", f"{STRENGTH}=2,60")).json
+    run = found["runs"][0]["simulation_id"]
+    analysis = await experiments(up, "analyse", run)
+    compared = await experiments(up, "compare", found["experiment_id"])
+    assert analysis.json["population"]["steps"] == 401
+    assert len(compared.json["contrasts"]) == 1
+
+
 async def test_rows_come_into_the_tables_when_asked_for(up: Up) -> None:
     run = (await made(up)).json["runs"][0]["simulation_id"]
     asked = await experiments(up, "rows", run, "--from", 10, "--to", 19)
@@ -167,7 +195,7 @@ async def test_what_is_wrong_with_a_design_is_told_with_its_path(up: Up) -> None
 
 async def test_an_unknown_id_is_missing(up: Up) -> None:
     nobody = "01932c5e-7b00-71ff-8000-0000000000ff"
-    for word in ("show", "verify", "pause", "cancel", "rows"):
+    for word in ("show", "verify", "watch", "pause", "cancel", "rows"):
         assert (await experiments(up, word, nobody)).problem[0] == "Missing"
     answer = await experiments(up, "branch", nobody, "--at", 3)
     assert answer.problem[0] == "Missing"
