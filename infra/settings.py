@@ -56,7 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     With `token_private_key_file` people sign in here. Their mail goes to `mail_server`
     (smtp://user:password@host:587, or smtps:// for TLS from the start), else into
-    `data_dir`/outbox. `password_cost` is bcrypt's.
+    `data_dir`/outbox. `password_cost` is bcrypt's. `identity_providers_file` holds
+    those by which people may sign in, too.
     """
 
     data_dir: Path = Path(".rehearsal")
@@ -87,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_cost: Annotated[int, msgspec.Meta(ge=10, le=16)] = 12
     mail_server: Annotated[str, msgspec.Meta(pattern=r"^smtps?://")] | None = None
     mail_from: Word = "rehearsal@localhost"
+
+    identity_providers_file: Path | None = None
 
     commands_per_minute: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 300_000
 

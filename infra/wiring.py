@@ -19,6 +19,7 @@ from events.log import Blobs, EventLog
 from infra.clock import new_id, now
 from infra.embedded.stack import embedded_postgres, running_stack
 from infra.furnishing import furnish
+from infra.identity.providers import open_providers
 from infra.mail.outbox import Outbox
 from infra.mail.smtp import SmtpMail
 from infra.operations.erasure import ErasureFollower, ErasureLedger
@@ -55,6 +56,7 @@ from projections.runner import GroupRunner
 from services import guard
 from services.accounts.accounts import Accounts
 from services.accounts.codes import Codes
+from services.accounts.identities import Identities
 from services.accounts.limits import SignInLimits
 from services.accounts.people import People
 from services.accounts.ports import Mail
@@ -308,6 +310,16 @@ async def signing_in(
     limits = SignInLimits()
     people = _people(settings, parts, secrets)
     codes = Codes(people=people, store=store, mail=mail, secrets=secrets, limits=limits)
+    sessions = Sessions(
+        people=people,
+        store=store,
+        secrets=secrets,
+        issuer=signs,
+        region=settings.region,
+        limits=limits,
+        clock=now,
+        ids=new_id,
+    )
     following = [
         asyncio.create_task(follow_ended(parts.pool, ended)),
     ]
@@ -315,14 +327,14 @@ async def signing_in(
         yield Accounts(
             people=people,
             codes=codes,
-            sessions=Sessions(
+            sessions=sessions,
+            identities=Identities(
+                providers=open_providers(settings.identity_providers_file, clock=now),
                 people=people,
+                sessions=sessions,
                 store=store,
                 secrets=secrets,
-                issuer=signs,
-                region=settings.region,
                 limits=limits,
-                clock=now,
                 ids=new_id,
             ),
             store=store,

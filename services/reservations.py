@@ -17,7 +17,7 @@ from services.decider import Decider
 
 SPACE: Final = UUID("9d3c1f0a-5b7e-5e64-8a41-2c7f0d9be6b3")
 
-Scope = Literal["unfinished-run", "email", "username"]
+Scope = Literal["unfinished-run", "email", "username", "identity"]
 
 
 class Taken(Refused):

@@ -69,6 +69,25 @@ class UserSignedIn(AccessEvent, frozen=True, kw_only=True):
     method: SignInMethod
 
 
+class IdentityLinked(AccessEvent, frozen=True, kw_only=True):
+    """A user may sign in by an identity that a provider proves.
+
+    `identity_key` is the reservation of the identity, which one account holds.
+    """
+
+    user_id: UserId
+    provider: str
+    identity_key: UUID
+
+
+class IdentityUnlinked(AccessEvent, frozen=True, kw_only=True):
+    """A user may sign in by an identity no more."""
+
+    user_id: UserId
+    provider: str
+    identity_key: UUID
+
+
 class RoleGranted(AccessEvent, frozen=True, kw_only=True):
     """A user got a role in an area."""
 
@@ -110,6 +129,8 @@ UserEvent = (
     | UserProfileChanged
     | PasswordSet
     | UserSignedIn
+    | IdentityLinked
+    | IdentityUnlinked
     | RoleGranted
     | RoleRevoked
     | UserDeactivated

@@ -12,7 +12,7 @@ import structlog
 
 from infra.postgres.failures import AWAY, reaching_database
 from infra.postgres.pool import Pool
-from services.accounts.ports import EndedWhy, Rate, Session
+from services.accounts.ports import EndedWhy, Handshake, Rate, Session
 
 
 PRUNING_SECONDS: Final = 600.0
@@ -137,7 +137,18 @@ FROM sign_in.sessions
 WHERE ended_at > clock_timestamp() - $1::interval
 """
 
-PRUNE: Final = "SELECT sign_in.prune_v1()"
+KEEP_HANDSHAKE: Final = """
+INSERT INTO sign_in.handshakes (digest, org_id, provider, redirect_uri, expires_at)
+VALUES ($1, $2, $3, $4, clock_timestamp() + $5)
+"""
+
+TAKE_HANDSHAKE: Final = """
+DELETE FROM sign_in.handshakes
+WHERE digest = $1
+RETURNING org_id, provider, redirect_uri, expires_at > clock_timestamp() AS good
+"""
+
+PRUNE: Final = "SELECT sign_in.prune_v2()"
 
 _log: Final = structlog.get_logger()
 
@@ -201,6 +212,31 @@ class PostgresStore:
             return True
         await self._value(WRONG_GUESS, org_id, address)
         return False
+
+    async def keep_handshake(
+        self, digest: bytes, handshake: Handshake, *, seconds: int
+    ) -> None:
+        """Keep a sign-in that began, by the digest of its state."""
+        await self._value(
+            KEEP_HANDSHAKE,
+            digest,
+            handshake.org_id,
+            handshake.provider,
+            handshake.redirect_uri,
+            timedelta(seconds=seconds),
+        )
+
+    async def take_handshake(self, digest: bytes) -> Handshake | None:
+        """Return a sign-in that began not long ago, once."""
+        with reaching_database():
+            row = await self._pool.fetchrow(TAKE_HANDSHAKE, digest)
+        if row is None or not row["good"]:
+            return None
+        return Handshake(
+            org_id=row["org_id"],
+            provider=row["provider"],
+            redirect_uri=row["redirect_uri"],
+        )
 
     async def begin(self, session: Session) -> None:
         """Keep a new session."""

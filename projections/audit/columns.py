@@ -33,7 +33,10 @@ ADMINISTRATOR: Final = "access.has_role('access', 'admin')"
 
 SEALED: Final = "[sealed]"
 SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
-SECRETS: Final = ("password", "secret", "token", "email_key", "username_key")
+SECRETS: Final = (
+    *("password", "secret", "token"),
+    *("email_key", "username_key", "identity_key"),
+)
 LONGEST: Final = 1_000  # characters of a text that are told
 
 PARTS: Final[Mapping[type[Event], tuple[str, ...]]] = {

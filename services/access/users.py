@@ -5,7 +5,7 @@ in the append that registers, and released in the one that erases. Who may sign 
 how is not decided here but before: what signing in leaves behind are facts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, assert_never, get_args
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from events.access.common import Grant
 from events.access.users import (
     EmailVerified,
+    IdentityLinked,
+    IdentityUnlinked,
     PasswordSet,
     RoleGranted,
     RoleRevoked,
@@ -27,7 +29,7 @@ from events.access.users import (
     UserRegistered,
     UserSignedIn,
 )
-from events.errors import Missing
+from events.errors import Missing, Refused
 from events.ids import SubjectId, UserId
 from events.message import Command, Meta
 from events.roles import Area, Role
@@ -56,12 +58,30 @@ class UsernameTaken(Taken):
     """This user name is taken."""
 
 
+class IdentityTaken(Taken):
+    """This identity is linked to another account."""
+
+
+class AnotherIdentity(Refused):
+    """The account is linked to another identity of this provider."""
+
+
 class Erased(Missing):
     """This user was erased."""
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody as a provider knows them; `hmac` is of its issuer and their subject."""
+
+    provider: str
+    hmac: str
+
+
 class RegisterUser(AccessCommand, frozen=True, kw_only=True):
-    """Make an account; `email_hmac` and `username_hmac` stand for what is unique."""
+    """Make an account; `email_hmac` and `username_hmac` stand for what is unique.
+
+    With an identity it is linked from the start.
+    """
 
     user_id: UserId
     email: Email
@@ -71,6 +91,21 @@ class RegisterUser(AccessCommand, frozen=True, kw_only=True):
     username_hmac: str
     grants: tuple[Grant, ...] = ()
     invited: bool = False
+    identity: Identity | None = None
+
+
+class LinkIdentity(AccessCommand, frozen=True, kw_only=True):
+    """Let a user sign in by an identity; one of each provider."""
+
+    user_id: UserId
+    identity: Identity
+
+
+class UnlinkIdentity(AccessCommand, frozen=True, kw_only=True):
+    """Let a user sign in no more by the identity of a provider."""
+
+    user_id: UserId
+    provider: str
 
 
 class VerifyEmail(AccessCommand, frozen=True, kw_only=True):
@@ -148,7 +183,14 @@ class EraseUser(AccessCommand, frozen=True, kw_only=True):
 UserCommand = (
     ChangeProfile | GrantRole | RevokeRole | DeactivateUser | ReactivateUser | EraseUser
 )
-SignInCommand = RegisterUser | VerifyEmail | SetPassword | RecordSignIn
+SignInCommand = (
+    RegisterUser
+    | VerifyEmail
+    | SetPassword
+    | RecordSignIn
+    | LinkIdentity
+    | UnlinkIdentity
+)
 AnyUserCommand = UserCommand | SignInCommand
 
 
@@ -158,6 +200,7 @@ class User(msgspec.Struct, frozen=True):
     registered: UserRegistered | None = None
     profile: UserProfileChanged | None = None
     grants: frozenset[str] = frozenset()
+    identities: Mapping[str, UUID] = msgspec.field(default_factory=dict)
     verified: bool = False
     active: bool = False
     erased: bool = False
@@ -172,6 +215,8 @@ def evolve(state: User, event: UserEvent) -> User:  # noqa: PLR0911 - one for ea
             return replace(state, profile=event)
         case EmailVerified():
             return replace(state, verified=True)
+        case IdentityLinked() | IdentityUnlinked():
+            return replace(state, identities=identities_after(state.identities, event))
         case RoleGranted() | RoleRevoked():
             return replace(state, grants=grants_after(state.grants, event))
         case UserDeactivated() | UserReactivated():
@@ -194,6 +239,20 @@ def grants_after(
     return grants - changed
 
 
+def identities_after(
+    identities: Mapping[str, UUID], event: IdentityLinked | IdentityUnlinked
+) -> Mapping[str, UUID]:
+    """Return the identities, by provider, after one more or less."""
+    rest = {
+        provider: key
+        for provider, key in identities.items()
+        if provider != event.provider
+    }
+    if isinstance(event, IdentityLinked):
+        return rest | {event.provider: event.identity_key}
+    return rest
+
+
 def decide(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[UserEvent]:
     """Return what happens, or refuse."""
     match command:
@@ -201,14 +260,22 @@ def decide(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[UserEve
             return register(command, state, meta.org_id)
         case EraseUser():
             return erase(command, known(state))
-        case VerifyEmail() | SetPassword() | RecordSignIn():
-            return decide_sign_in(command, present(state))
+        case (
+            VerifyEmail()
+            | SetPassword()
+            | RecordSignIn()
+            | LinkIdentity()
+            | UnlinkIdentity()
+        ):
+            return decide_sign_in(command, present(state), meta.org_id)
         case _:
             return decide_change(command, present(state))
 
 
 def decide_sign_in(
-    command: VerifyEmail | SetPassword | RecordSignIn, user: User
+    command: VerifyEmail | SetPassword | RecordSignIn | LinkIdentity | UnlinkIdentity,
+    user: User,
+    org_id: str,
 ) -> list[UserEvent]:
     """Return what signing in leaves behind, or refuse."""
     match command:
@@ -218,6 +285,10 @@ def decide_sign_in(
             return set_password(command, user)
         case RecordSignIn():
             return sign_in(command, user)
+        case LinkIdentity():
+            return link(command, user, org_id)
+        case UnlinkIdentity():
+            return unlink(command, user)
         case _:
             assert_never(command)
 
@@ -276,7 +347,9 @@ def register(command: RegisterUser, state: User, org_id: str) -> list[UserEvent]
         RoleGranted(user_id=command.user_id, area=each.area, role=each.role)
         for each in dict.fromkeys(command.grants)
     ]
-    return [fact, *granted]
+    given = command.identity
+    linked = [] if given is None else [linking(command.user_id, given, org_id)]
+    return [fact, *linked, *granted]
 
 
 def verify(command: VerifyEmail, user: User) -> list[UserEvent]:
@@ -298,6 +371,40 @@ def sign_in(command: RecordSignIn, user: User) -> list[UserEvent]:
             user_id=command.user_id,
             session_id=command.session_id,
             method=command.method,
+        )
+    ]
+
+
+def link(command: LinkIdentity, user: User, org_id: str) -> list[UserEvent]:
+    """Link an identity, unless it is so already."""
+    if not user.active:
+        raise Deactivated
+    fact = linking(command.user_id, command.identity, org_id)
+    held = user.identities.get(fact.provider)
+    if held == fact.identity_key:
+        return []
+    if held is not None:
+        raise AnotherIdentity
+    return [fact]
+
+
+def linking(user_id: UserId, identity: Identity, org_id: str) -> IdentityLinked:
+    """Return the fact that an identity is linked."""
+    return IdentityLinked(
+        user_id=user_id,
+        provider=identity.provider,
+        identity_key=identity_key(org_id, identity.hmac),
+    )
+
+
+def unlink(command: UnlinkIdentity, user: User) -> list[UserEvent]:
+    """Unlink the identity of a provider, if one is linked."""
+    held = user.identities.get(command.provider)
+    if held is None:
+        return []
+    return [
+        IdentityUnlinked(
+            user_id=command.user_id, provider=command.provider, identity_key=held
         )
     ]
 
@@ -380,6 +487,11 @@ def username_key(org_id: str, hmac: str) -> UUID:
     return reservation_id(org_id, "username", (hmac,))
 
 
+def identity_key(org_id: str, hmac: str) -> UUID:
+    """Return the reservation of an identity."""
+    return reservation_id(org_id, "identity", (hmac,))
+
+
 def holder(user_id: UUID) -> str:
     """Return how reservations name a user."""
     return f"user:{user_id}"
@@ -391,10 +503,15 @@ def user_of(held_by: str) -> UserId:
 
 
 def also(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[Command]:
-    """Reserve what a registration needs; release and erase with an erasure."""
+    """Reserve what an account needs; release it when it goes, with all its person."""
     match command:
         case RegisterUser():
             return reservations(command, meta.org_id)
+        case LinkIdentity():
+            return [reservation(command.user_id, command.identity, meta.org_id)]
+        case UnlinkIdentity():
+            held = state.identities.get(command.provider)
+            return [] if held is None else [release(command.user_id, held)]
         case EraseUser():
             return farewell(command, state)
         case _:
@@ -422,19 +539,41 @@ def reservations(command: RegisterUser, org_id: str) -> list[Command]:
             refusal=UsernameTaken,
             discreet=True,
         ),
+        *(
+            [reservation(command.user_id, command.identity, org_id)]
+            if command.identity
+            else []
+        ),
     ]
 
 
+def reservation(user_id: UserId, identity: Identity, org_id: str) -> ReserveKey:
+    """Return the reservation of an identity for its account."""
+    return ReserveKey(
+        org_id=org_id,
+        scope="identity",
+        key=(identity.hmac,),
+        holder=holder(user_id),
+        path="$",
+        refusal=IdentityTaken,
+        discreet=True,
+    )
+
+
+def release(user_id: UserId, key: UUID) -> ReleaseKey:
+    """Return what lets go of a key of an account."""
+    return ReleaseKey(reservation_id=key, holder=holder(user_id))
+
+
 def farewell(command: EraseUser, user: User) -> list[Command]:
-    """Return what ends with an account: its person's key, its address and its name."""
+    """Return what ends with an account: its person's key, and all that is unique."""
     registered = known(user).registered
-    held = () if registered is None else (registered.email_key, registered.username_key)
+    held = [*user.identities.values()]
+    if registered is not None:
+        held += [registered.email_key, registered.username_key]
     return [
         EraseSubject(subject_id=SubjectId(command.user_id), reason=command.reason),
-        *(
-            ReleaseKey(reservation_id=key, holder=holder(command.user_id))
-            for key in held
-        ),
+        *(release(command.user_id, key) for key in held),
     ]
 
 

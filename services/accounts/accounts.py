@@ -13,7 +13,6 @@ import structlog
 
 from events.access.common import Grant
 from events.errors import (
-    Forbidden,
     Missing,
     Refused,
     Unauthenticated,
@@ -27,7 +26,8 @@ from services.access.users import (
     VerifyEmail,
     holder,
 )
-from services.accounts.codes import Codes, is_open
+from services.accounts.codes import Codes, NotOpen, is_open
+from services.accounts.identities import Identities
 from services.accounts.limits import SignInLimits
 from services.accounts.people import Caller, People
 from services.accounts.ports import Hasher, Letter, Mail, Store
@@ -55,10 +55,6 @@ class WeakPassword(Refused):
     """This password is easily guessed."""
 
 
-class NotOpen(Forbidden):
-    """One has to be invited to this organisation."""
-
-
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     """The account of somebody who was invited, and whether a letter went out."""
 
@@ -76,6 +72,7 @@ class Accounts:
         people: People,
         codes: Codes,
         sessions: Sessions,
+        identities: Identities,
         store: Store,
         hasher: Hasher,
         mail: Mail,
@@ -86,6 +83,7 @@ class Accounts:
         self.people = people
         self.codes = codes
         self.sessions = sessions
+        self.identities = identities
         self.store = store
         self._hasher = hasher
         self._mail = mail

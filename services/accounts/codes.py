@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from events.access.organisations import OrganisationChanged
-from events.errors import Failure, Unauthenticated
+from events.errors import Failure, Forbidden, Unauthenticated
 from services.accounts.limits import SignInLimits
 from services.accounts.people import Caller, People
 from services.accounts.ports import Letter, Mail, Store
@@ -33,6 +33,10 @@ _log: Final = structlog.get_logger()
 
 class WrongCode(Unauthenticated):
     """The code is not the one that was sent last, or it is good no more."""
+
+
+class NotOpen(Forbidden):
+    """One has to be invited to this organisation."""
 
 
 class Codes:

@@ -20,6 +20,7 @@ class SignInLimits(msgspec.Struct, frozen=True, kw_only=True):
     refreshes_per_address: Rate = Rate(burst=240, period=MINUTE)
     code_lifetime: timedelta = 10 * MINUTE
     code_guesses: int = 5
+    handshake_lifetime: timedelta = 10 * MINUTE
     access_lifetime: timedelta = 10 * MINUTE
     session_lifetime: timedelta = timedelta(days=30)
     session_idle: timedelta = timedelta(days=14)

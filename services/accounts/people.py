@@ -12,7 +12,7 @@ from events.ids import UserId
 from events.message import Command, Meta
 from services import reservations
 from services.access import organisations, users
-from services.access.users import User
+from services.access.users import Identity, User
 from services.accounts.secrets import Secrets
 from services.decider import AnyDecider
 from services.handling import Outcome
@@ -62,6 +62,15 @@ class People:
     async def find(self, org_id: str, email: str) -> tuple[UserId, User] | None:
         """Return the user whose address it is, if there is one."""
         key = users.email_key(org_id, self._secrets.address(email))
+        return await self._held(org_id, key)
+
+    async def find_by_identity(
+        self, org_id: str, identity: Identity
+    ) -> tuple[UserId, User] | None:
+        """Return the user whom an identity is linked to, if there is one."""
+        return await self._held(org_id, users.identity_key(org_id, identity.hmac))
+
+    async def _held(self, org_id: str, key: UUID) -> tuple[UserId, User] | None:
         try:
             _, reserved = await self._handler.state(
                 reservations.decider, key, org_id=org_id

@@ -1,5 +1,6 @@
 """What accounts need from outside: a store beside the log, hashes, tokens and mail."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
@@ -79,8 +80,74 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     ended_why: EndedWhy | None = None
 
 
+class Handshake(msgspec.Struct, frozen=True, kw_only=True):
+    """A sign-in that began: for which organisation, by whom, and where it goes on."""
+
+    org_id: str
+    provider: str
+    redirect_uri: str
+
+
+class Proved(msgspec.Struct, frozen=True, kw_only=True):
+    """Who somebody is, as a provider says; issuer and subject never change.
+
+    `email` is None where the provider does not say that it verified the address.
+    """
+
+    issuer: str
+    subject: str
+    email: str | None = None
+    username: str | None = None
+    full_name: str | None = None
+
+
+class IdentityProvider(Protocol):
+    """Proves who people are; raises `Unavailable` where it cannot be reached."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that paths and accounts know it by."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """Return the name that people know it by."""
+        ...
+
+    @property
+    def redirect_uris(self) -> Collection[str]:
+        """Return the addresses that it may send people back to."""
+        ...
+
+    def serves(self, org_id: str) -> bool:
+        """Say whether people of an organisation may sign in by it."""
+        ...
+
+    def trusted_by(self, org_id: str) -> bool:
+        """Say whether an organisation believes it whose an address is."""
+        ...
+
+    async def address(
+        self, *, redirect_uri: str, state: str, nonce: str, challenge: str
+    ) -> str:
+        """Return where a browser is to be sent."""
+        ...
+
+    async def prove(
+        self,
+        *,
+        code: str,
+        verifier: str,
+        nonce: str,
+        redirect_uri: str,
+        issuer: str | None,
+    ) -> Proved:
+        """Return who a code is of, or raise `Unauthenticated`."""
+        ...
+
+
 class Store(Protocol):
-    """Passwords, codes, sessions and rates; all raise `Unavailable`."""
+    """Passwords, codes, handshakes, sessions, rates; all raise `Unavailable`."""
 
     async def admit(self, key: str, rate: Rate) -> timedelta | None:
         """Count a request; return how long to wait where its key is past the rate."""
@@ -111,6 +178,16 @@ class Store(Protocol):
 
         One that is right can be used again unless it is to be spent.
         """
+        ...
+
+    async def keep_handshake(
+        self, digest: bytes, handshake: Handshake, *, seconds: int
+    ) -> None:
+        """Keep a sign-in that began, by the digest of its state."""
+        ...
+
+    async def take_handshake(self, digest: bytes) -> Handshake | None:
+        """Return a sign-in that began not long ago, once."""
         ...
 
     async def begin(self, session: Session) -> None:

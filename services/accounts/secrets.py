@@ -14,6 +14,8 @@ from hmac import compare_digest, digest
 from typing import Final
 from uuid import UUID
 
+import msgspec
+
 from events.errors import Unauthenticated
 
 
@@ -28,6 +30,11 @@ _MAC: Final = 32
 def folded(text: str) -> str:
     """Return what is the same of two ways to write an address or a name."""
     return unicodedata.normalize("NFKC", text).strip().casefold()
+
+
+def new_binding() -> str:
+    """Return what binds a handshake to who began it, which nobody can guess."""
+    return secrets.token_urlsafe(32)
 
 
 def new_code() -> str:
@@ -46,6 +53,8 @@ class Secrets:
         self._username = key("username")
         self._code = key("code")
         self._refresh = key("refresh")
+        self._identity = key("identity")
+        self._handshake = key("handshake")
         self.password = key("password")
 
     def address(self, email: str) -> str:
@@ -55,6 +64,16 @@ class Secrets:
     def username(self, username: str) -> str:
         """Return what stands for a user name."""
         return digest(self._username, folded(username).encode(), "sha256").hex()
+
+    def identity(self, issuer: str, subject: str) -> str:
+        """Return what stands for somebody as an issuer knows them."""
+        both = msgspec.json.encode((issuer, subject))
+        return digest(self._identity, both, "sha256").hex()
+
+    def handshake(self, binding: str, part: str) -> str:
+        """Return a part of a handshake that only who began it can go on with."""
+        made = digest(self._handshake, f"{part}\n{binding}".encode(), "sha256")
+        return urlsafe_b64encode(made).decode().rstrip("=")
 
     def code(self, org_id: str, address: str, code: str) -> bytes:
         """Return the digest of a code that was sent to an address."""

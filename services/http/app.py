@@ -25,6 +25,7 @@ from services.http.docs import Docs
 from services.http.edge import Edge
 from services.http.experiments import CalculateRuns, ExperimentRoutes
 from services.http.feed import Feed
+from services.http.identities import IdentityRoutes
 from services.http.lanes import LANE
 from services.http.limits import Limits
 from services.http.live import Live
@@ -188,6 +189,10 @@ def make_app(
     if accounts is not None:
         auth = Auth(accounts=accounts, identify=identify, limits=limits)
         app.add_routes(auth.routes())
+        identities = IdentityRoutes(
+            identities=accounts.identities, identify=identify, limits=limits
+        )
+        app.add_routes(identities.routes())
         if traces is not None:
             own = OwnData(
                 log=log,

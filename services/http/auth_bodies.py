@@ -10,6 +10,7 @@ from events.roles import Scope
 from services.access.common import Email, FullName, Reason, Username
 from services.access.organisations import Grants
 from services.access.service_tokens import ServiceName
+from services.accounts.identities import Offered
 from services.accounts.service_tokens import Days
 
 
@@ -131,3 +132,31 @@ class Revoked(msgspec.Struct, frozen=True, kw_only=True):
     """Where a revocation is in the log."""
 
     position: int
+
+
+Secret = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class BeginIdentity(Body, frozen=True, kw_only=True):
+    """Which organisation somebody signs in to, and where they are to come back."""
+
+    org: Org
+    redirect_uri: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class FinishIdentity(Body, frozen=True, kw_only=True):
+    """What came back with the browser, and the `binding` that was kept.
+
+    `iss` is given where it came back too.
+    """
+
+    state: Secret
+    code: Annotated[str, msgspec.Meta(min_length=1, max_length=4_096)]
+    binding: Secret
+    iss: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+
+
+class ProvidersOffered(msgspec.Struct, frozen=True, kw_only=True):
+    """The identity providers of an organisation."""
+
+    providers: list[Offered]

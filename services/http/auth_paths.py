@@ -5,16 +5,20 @@ from typing import Any, Final
 import msgspec
 
 from services.accounts.accounts import Invitation
+from services.accounts.identities import Begun
 from services.accounts.service_tokens import Issued
 from services.accounts.sessions import Tokens
-from services.http import auth, formats, own_data, service_tokens
+from services.http import auth, formats, identities, own_data, service_tokens
 from services.http.auth_bodies import (
     AskForCode,
+    BeginIdentity,
     ChangePassword,
     CodeAsked,
+    FinishIdentity,
     Invite,
     IssueToken,
     Me,
+    ProvidersOffered,
     Refresh,
     Register,
     Revoked,
@@ -43,6 +47,10 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     Issued,
     RevokeToken,
     Revoked,
+    BeginIdentity,
+    Begun,
+    FinishIdentity,
+    ProvidersOffered,
 )
 STATUS: Final = {slug(kind): str(found.status) for kind, found in PROBLEMS.items()}
 
@@ -155,7 +163,94 @@ def auth_paths() -> Schema:
                 ],
             }
         },
+        **_identity_paths(),
         **_service_token_paths(),
+    }
+
+
+def _identity_paths() -> Schema:
+    path = identities.PATH
+    name = {
+        "name": "provider",
+        "in": "path",
+        "required": True,
+        "description": "Name of the identity provider",
+        "schema": {"type": "string"},
+    }
+    org = {
+        "name": "org",
+        "in": "query",
+        "required": True,
+        "description": "Organisation that is signed in to",
+        "schema": {"type": "string"},
+    }
+    return {
+        path: {
+            "get": {
+                "tags": ["auth"],
+                "operationId": "listIdentityProviders",
+                "summary": "By which identity providers one may sign in",
+                "security": [],
+                "parameters": [org],
+                "responses": {
+                    "200": _content("The providers", ProvidersOffered),
+                    **_problems("malformed"),
+                },
+            }
+        },
+        f"{path}/{{provider}}/start": {
+            "post": {
+                **_open(
+                    "beginIdentity",
+                    "Begin to sign in by an identity provider: send the browser to the "
+                    "address, and keep the binding to go on with",
+                    BeginIdentity,
+                    ("200", "Where to send the browser", Begun),
+                    "missing",
+                    "refused",
+                ),
+                "parameters": [name],
+            }
+        },
+        f"{path}/{{provider}}/finish": {
+            "post": {
+                **_open(
+                    "finishIdentity",
+                    "Begin a session of who came back from an identity provider",
+                    FinishIdentity,
+                    ("200", "The tokens of a new session", Tokens),
+                    "forbidden",
+                    "missing",
+                    "refused",
+                ),
+                "parameters": [name],
+            }
+        },
+        f"{path}/{{provider}}/link": {
+            "post": {
+                **_bearer(
+                    "linkIdentity",
+                    "Link who came back from an identity provider to one's account",
+                    *_BODY,
+                    "missing",
+                    "refused",
+                    "too-many",
+                ),
+                **_takes(FinishIdentity),
+                "parameters": [name],
+            }
+        },
+        f"{path}/{{provider}}": {
+            "delete": {
+                **_bearer(
+                    "unlinkIdentity",
+                    "Sign in by an identity provider no more",
+                    "malformed",
+                    "missing",
+                ),
+                "parameters": [name],
+            }
+        },
     }
 
 

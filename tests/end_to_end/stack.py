@@ -79,6 +79,7 @@ ORG: Final = "library"
 OTHER_ORG: Final = "museum"
 REGION: Final = "eu-1"
 ISSUER: Final = "tests"
+PROVIDERS: Final = "providers.toml"
 
 Row = Mapping[str, Any]
 
@@ -180,7 +181,10 @@ class Stack:
 
 @asynccontextmanager
 async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
-    """Yield a stack, with its files in a folder; at the end prove that it is whole."""
+    """Yield a stack, with its files in a folder; at the end prove that it is whole.
+
+    Identity providers are those of a file that is there already, if one is.
+    """
     key = Ed25519PrivateKey.generate()
     public = folder / "public.pem"
     public.write_bytes(
@@ -191,6 +195,7 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
         key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
     ensure_master_keys(folder / MASTER_KEY)
+    providers = folder / PROVIDERS
     settings = Settings(
         data_dir=folder,
         region=REGION,
@@ -205,6 +210,7 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
         token_public_key_files=(public,),
         token_private_key_file=private,
         password_cost=10,
+        identity_providers_file=providers if providers.exists() else None,
     )
     async with AsyncExitStack() as opened:
         urls = await opened.enter_async_context(wiring.database(settings))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from infra.clock import new_id, now
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.sign_in import PRUNE, PostgresStore, follow_ended
-from services.accounts.ports import Rate, Session
+from services.accounts.ports import Handshake, Rate, Session
 from tests.postgres_ladder import Database
 
 
@@ -95,6 +95,18 @@ async def test_a_code_ends_by_wrong_guesses_and_by_its_time(
     assert not await store.guess_code("library", "otto", DIGEST, spend=True)
 
 
+async def test_a_handshake_is_taken_once_and_in_its_time(
+    store: PostgresStore,
+) -> None:
+    begun = Handshake(org_id="library", provider="acme", redirect_uri="https://a.b/c")
+    await store.keep_handshake(b"first", begun, seconds=60)
+    taken = await asyncio.gather(*(store.take_handshake(b"first") for _ in range(8)))
+    assert [each for each in taken if each] == [begun]
+    await store.keep_handshake(b"second", begun, seconds=0)
+    assert await store.take_handshake(b"second") is None
+    assert await store.take_handshake(b"never") is None
+
+
 async def test_one_of_many_renewals_makes_the_next_generation(
     store: PostgresStore,
 ) -> None:
@@ -163,6 +175,9 @@ async def test_what_has_no_effect_any_more_is_pruned(
 ) -> None:
     await store.keep_code("library", "ines", DIGEST, seconds=0, guesses=3)
     await store.keep_code("library", "otto", DIGEST, seconds=60, guesses=3)
+    handshake = Handshake(org_id="library", provider="acme", redirect_uri="https://a.b")
+    await store.keep_handshake(b"nobody came back", handshake, seconds=0)
+    await store.keep_handshake(b"lately", handshake, seconds=60)
     await store.admit("used up", Rate(burst=1, period=timedelta(hours=1)))
     await store.admit("long ago", Rate(burst=1, period=timedelta(microseconds=1)))
     long_ago, lately = session(), session()
@@ -176,12 +191,14 @@ async def test_what_has_no_effect_any_more_is_pruned(
         long_ago.session_id,
     )
     await connection.close()
-    assert await pool.fetchval(PRUNE) == 3
+    assert await pool.fetchval(PRUNE) == 4
     assert await pool.fetchval(PRUNE) == 0
     assert await store.session(lately.session_id) is not None
 
 
-@pytest.mark.parametrize("table", ["passwords", "codes", "sessions", "rates"])
+@pytest.mark.parametrize(
+    "table", ["passwords", "codes", "handshakes", "sessions", "rates"]
+)
 async def test_people_who_read_with_sql_see_nothing_of_it(
     database: Database, table: str
 ) -> None:

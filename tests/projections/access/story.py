@@ -11,6 +11,8 @@ from events.access.sql_logins import SqlLoginGiven, SqlLoginTaken
 from events.access.subjects import SubjectErased
 from events.access.users import (
     EmailVerified,
+    IdentityLinked,
+    IdentityUnlinked,
     PasswordSet,
     RoleGranted,
     RoleRevoked,
@@ -76,6 +78,8 @@ def whole() -> list[Event]:
         EmailVerified(user_id=INES),
         PROFILE,
         PasswordSet(user_id=INES, scheme="bcrypt"),
+        IdentityLinked(user_id=INES, provider="acme", identity_key=UUID(int=13)),
+        IdentityUnlinked(user_id=INES, provider="acme", identity_key=UUID(int=13)),
         UserSignedIn(user_id=INES, session_id=UUID(int=3), method="password"),
         RoleGranted(user_id=INES, area="testing", role="user"),
         RoleGranted(user_id=INES, area="playgrounds", role="admin"),

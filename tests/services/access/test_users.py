@@ -7,6 +7,8 @@ from events.access.common import Grant
 from events.access.subjects import SubjectErased
 from events.access.users import (
     EmailVerified,
+    IdentityLinked,
+    IdentityUnlinked,
     RoleGranted,
     RoleRevoked,
     UserDeactivated,
@@ -22,20 +24,26 @@ from events.message import Command
 from events.reservations import KeyReleased, KeyReserved
 from services.access.common import AlreadyExists, Deactivated, NoSuchUser
 from services.access.users import (
+    AnotherIdentity,
     ChangeProfile,
     DeactivateUser,
     EmailTaken,
     Erased,
     EraseUser,
     GrantRole,
+    Identity,
+    IdentityTaken,
+    LinkIdentity,
     ReactivateUser,
     RecordSignIn,
     RegisterUser,
     RevokeRole,
     SetPassword,
+    UnlinkIdentity,
     UsernameTaken,
     VerifyEmail,
     email_key,
+    identity_key,
     username_key,
 )
 from tests.given import given
@@ -43,6 +51,7 @@ from tests.given import given
 
 INES: Final = UserId(UUID(int=1))
 OTTO: Final = UserId(UUID(int=2))
+AT_ACME: Final = Identity(provider="acme", hmac="ines at acme")
 TESTER: Final = Grant(area="playgrounds", role="tester")
 
 
@@ -90,6 +99,44 @@ def test_an_address_and_a_name_are_of_one_account_each() -> None:
     refused.then_refused(UsernameTaken, path="$.username")
     assert str(INES) not in str(refused.failure)
     world.when(registration(name="otto")).then_refused(AlreadyExists, path="$.user_id")
+
+
+def test_an_account_is_linked_to_one_identity_of_each_provider() -> None:
+    key = identity_key("acme", "ines at acme")
+    linked = IdentityLinked(user_id=INES, provider="acme", identity_key=key)
+    link = LinkIdentity(user_id=INES, identity=AT_ACME)
+    world = given(registration(), registration(OTTO, name="otto"))
+    world = world.when(link).then(
+        linked,
+        KeyReserved(reservation_id=key, scope="identity", holder=f"user:{INES}"),
+    )
+    world.when(link).then()
+    world.when(replace(link, user_id=OTTO)).then_refused(IdentityTaken, path="$")
+    other = Identity(provider="acme", hmac="ines at acme, too")
+    world.when(replace(link, identity=other)).then_refused(AnotherIdentity)
+    world.when(UnlinkIdentity(user_id=INES, provider="other")).then()
+    world = world.when(UnlinkIdentity(user_id=INES, provider="acme")).then(
+        IdentityUnlinked(user_id=INES, provider="acme", identity_key=key),
+        KeyReleased(reservation_id=key, holder=f"user:{INES}"),
+    )
+    world.when(replace(link, user_id=OTTO)).then(
+        replace(linked, user_id=OTTO),
+        KeyReserved(reservation_id=key, scope="identity", holder=f"user:{OTTO}"),
+    )
+    leaving = DeactivateUser(user_id=INES, reason="Left")
+    given(registration(), leaving).when(link).then_refused(Deactivated)
+
+
+def test_who_registers_by_an_identity_holds_it_until_erased() -> None:
+    key = identity_key("acme", "ines at acme")
+    registered = given().when(replace(registration(), identity=AT_ACME))
+    world = registered.then_happens(
+        IdentityLinked(user_id=INES, provider="acme", identity_key=key),
+        KeyReserved(reservation_id=key, scope="identity", holder=f"user:{INES}"),
+    )
+    world.when(EraseUser(user_id=INES, reason="Asked for")).then_happens(
+        KeyReleased(reservation_id=key, holder=f"user:{INES}")
+    )
 
 
 def test_only_who_was_invited_has_their_address_verified_later() -> None:
