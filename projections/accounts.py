@@ -9,10 +9,12 @@ from uuid import UUID
 
 from events.access.subjects import SubjectErased
 from events.access.users import (
+    EmailChanged,
     EmailVerified,
     PasswordSet,
     UserDeactivated,
     UserErased,
+    UsernameChanged,
     UserProfileChanged,
     UserReactivated,
     UserRegistered,
@@ -35,6 +37,8 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     UserRegistered,
     UserProfileChanged,
     EmailVerified,
+    EmailChanged,
+    UsernameChanged,
     PasswordSet,
     UserSignedIn,
     UserDeactivated,
@@ -85,11 +89,10 @@ def columns(own: str) -> tuple[Column, ...]:
 
 def registered(event: UserRegistered) -> tuple[Value, ...]:
     """Return the values that a registration gives the `columns`."""
-    erased = event.email == ERASED
     return (
         event.user_id,
-        stand_in(event.user_id) if erased else event.email,
-        stand_in(event.user_id) if erased else event.username,
+        known_as(event.user_id, event.email),
+        known_as(event.user_id, event.username),
         event.full_name,
         None,
         None,
@@ -104,12 +107,32 @@ def registered(event: UserRegistered) -> tuple[Value, ...]:
 
 
 def follow(recorded: Recorded[Event], rows: Rows) -> None:
-    """Change the row of an account by a fact that comes after its registration."""
+    """Change the row of an account by a fact that comes after its registration.
+
+    Address and user name change by two sweeps, of which the first frees what was held:
+    so of rows that pass a name on none is written before the other has let go of it.
+    """
     match recorded.event:
         case SubjectErased(subject_id=subject_id):
             # A sweep ends the stretch: who registers with the address that is free
             # now comes after it.
             rows.patch_where("id", subject_id, **gone(subject_id))
+        case EmailChanged(user_id=user_id) as event:
+            email = known_as(user_id, event.email)
+            rows.patch_where("id", user_id, email=stand_in(user_id))
+            rows.patch_where(
+                "id",
+                user_id,
+                email=email,
+                is_verified=True,
+                updated_at=recorded.recorded_at,
+            )
+        case UsernameChanged(user_id=user_id) as event:
+            username = known_as(user_id, event.username)
+            rows.patch_where("id", user_id, username=stand_in(user_id))
+            rows.patch_where(
+                "id", user_id, username=username, updated_at=recorded.recorded_at
+            )
         case UserSignedIn() as event:
             rows.patch((event.user_id,), last_login=recorded.recorded_at)
         case (
@@ -152,6 +175,11 @@ def gone(user_id: UUID) -> dict[str, Value]:
         "avatar_url": None,
         "profile_public": False,
     }
+
+
+def known_as(user_id: UUID, text: str) -> str:
+    """Return an address or a user name, or what stands in its place once erased."""
+    return stand_in(user_id) if text == ERASED else text
 
 
 def stand_in(user_id: UUID) -> str:

@@ -40,6 +40,34 @@ class EmailVerified(AccessEvent, frozen=True, kw_only=True):
     user_id: UserId
 
 
+class EmailChanged(AccessEvent, frozen=True, kw_only=True):
+    """A user has another address, which they proved to read.
+
+    `email_key` is the reservation that the account holds from now on.
+    """
+
+    personal: ClassVar[tuple[str, ...]] = ("email",)
+
+    user_id: UserId
+    subject_id: SubjectId
+    email: str
+    email_key: UUID
+
+
+class UsernameChanged(AccessEvent, frozen=True, kw_only=True):
+    """A user has another user name.
+
+    `username_key` is the reservation that the account holds from now on.
+    """
+
+    personal: ClassVar[tuple[str, ...]] = ("username",)
+
+    user_id: UserId
+    subject_id: SubjectId
+    username: str
+    username_key: UUID
+
+
 class UserProfileChanged(AccessEvent, frozen=True, kw_only=True):
     """A user's profile is this now."""
 
@@ -126,6 +154,8 @@ class UserErased(AccessEvent, frozen=True, kw_only=True):
 UserEvent = (
     UserRegistered
     | EmailVerified
+    | EmailChanged
+    | UsernameChanged
     | UserProfileChanged
     | PasswordSet
     | UserSignedIn

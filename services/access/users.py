@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from events.access.common import Grant
 from events.access.users import (
+    EmailChanged,
     EmailVerified,
     IdentityLinked,
     IdentityUnlinked,
@@ -24,6 +25,7 @@ from events.access.users import (
     UserDeactivated,
     UserErased,
     UserEvent,
+    UsernameChanged,
     UserProfileChanged,
     UserReactivated,
     UserRegistered,
@@ -114,6 +116,22 @@ class VerifyEmail(AccessCommand, frozen=True, kw_only=True):
     user_id: UserId
 
 
+class ChangeEmail(AccessCommand, frozen=True, kw_only=True):
+    """Give a user another address, which they read; `email_hmac` stands for it."""
+
+    user_id: UserId
+    email: Email
+    email_hmac: str
+
+
+class ChangeUsername(AccessCommand, frozen=True, kw_only=True):
+    """Give a user another user name; `username_hmac` stands for it."""
+
+    user_id: UserId
+    username: Username
+    username_hmac: str
+
+
 class SetPassword(AccessCommand, frozen=True, kw_only=True):
     """Say that a user has another password, and by which scheme it is kept."""
 
@@ -186,6 +204,8 @@ UserCommand = (
 SignInCommand = (
     RegisterUser
     | VerifyEmail
+    | ChangeEmail
+    | ChangeUsername
     | SetPassword
     | RecordSignIn
     | LinkIdentity
@@ -198,6 +218,8 @@ class User(msgspec.Struct, frozen=True):
     """A user as the rules see them."""
 
     registered: UserRegistered | None = None
+    moved: EmailChanged | None = None
+    renamed: UsernameChanged | None = None
     profile: UserProfileChanged | None = None
     grants: frozenset[str] = frozenset()
     identities: Mapping[str, UUID] = msgspec.field(default_factory=dict)
@@ -205,8 +227,24 @@ class User(msgspec.Struct, frozen=True):
     active: bool = False
     erased: bool = False
 
+    @property
+    def address(self) -> EmailChanged | UserRegistered:
+        """Return the fact that says their address, or raise `NoSuchUser`."""
+        found = self.moved or self.registered
+        if found is None:
+            raise NoSuchUser(path="$.user_id")
+        return found
 
-def evolve(state: User, event: UserEvent) -> User:  # noqa: PLR0911 - one for each kind of fact
+    @property
+    def name(self) -> UsernameChanged | UserRegistered:
+        """Return the fact that says their user name, or raise `NoSuchUser`."""
+        found = self.renamed or self.registered
+        if found is None:
+            raise NoSuchUser(path="$.user_id")
+        return found
+
+
+def evolve(state: User, event: UserEvent) -> User:  # noqa: C901, PLR0911 - one for each kind of fact
     """Return the state after an event."""
     match event:
         case UserRegistered():
@@ -215,6 +253,10 @@ def evolve(state: User, event: UserEvent) -> User:  # noqa: PLR0911 - one for ea
             return replace(state, profile=event)
         case EmailVerified():
             return replace(state, verified=True)
+        case EmailChanged():
+            return replace(state, moved=event, verified=True)
+        case UsernameChanged():
+            return replace(state, renamed=event)
         case IdentityLinked() | IdentityUnlinked():
             return replace(state, identities=identities_after(state.identities, event))
         case RoleGranted() | RoleRevoked():
@@ -262,6 +304,8 @@ def decide(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[UserEve
             return erase(command, known(state))
         case (
             VerifyEmail()
+            | ChangeEmail()
+            | ChangeUsername()
             | SetPassword()
             | RecordSignIn()
             | LinkIdentity()
@@ -272,8 +316,14 @@ def decide(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[UserEve
             return decide_change(command, present(state))
 
 
-def decide_sign_in(
-    command: VerifyEmail | SetPassword | RecordSignIn | LinkIdentity | UnlinkIdentity,
+def decide_sign_in(  # noqa: PLR0911 - one for each command
+    command: VerifyEmail
+    | ChangeEmail
+    | ChangeUsername
+    | SetPassword
+    | RecordSignIn
+    | LinkIdentity
+    | UnlinkIdentity,
     user: User,
     org_id: str,
 ) -> list[UserEvent]:
@@ -281,6 +331,10 @@ def decide_sign_in(
     match command:
         case VerifyEmail():
             return verify(command, user)
+        case ChangeEmail():
+            return move(command, user, org_id)
+        case ChangeUsername():
+            return rename(command, user, org_id)
         case SetPassword():
             return set_password(command, user)
         case RecordSignIn():
@@ -355,6 +409,38 @@ def register(command: RegisterUser, state: User, org_id: str) -> list[UserEvent]
 def verify(command: VerifyEmail, user: User) -> list[UserEvent]:
     """Note that an address is verified, once."""
     return [] if user.verified else [EmailVerified(user_id=command.user_id)]
+
+
+def move(command: ChangeEmail, user: User, org_id: str) -> list[UserEvent]:
+    """Change an address, unless it is so already."""
+    if not user.active:
+        raise Deactivated
+    if user.verified and user.address.email == command.email:
+        return []
+    return [
+        EmailChanged(
+            user_id=command.user_id,
+            subject_id=SubjectId(command.user_id),
+            email=command.email,
+            email_key=email_key(org_id, command.email_hmac),
+        )
+    ]
+
+
+def rename(command: ChangeUsername, user: User, org_id: str) -> list[UserEvent]:
+    """Change a user name, unless it is so already."""
+    if not user.active:
+        raise Deactivated
+    if user.name.username == command.username:
+        return []
+    return [
+        UsernameChanged(
+            user_id=command.user_id,
+            subject_id=SubjectId(command.user_id),
+            username=command.username,
+            username_key=username_key(org_id, command.username_hmac),
+        )
+    ]
 
 
 def set_password(command: SetPassword, _user: User) -> list[UserEvent]:
@@ -502,11 +588,19 @@ def user_of(held_by: str) -> UserId:
     return UserId(UUID(held_by.removeprefix("user:")))
 
 
-def also(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[Command]:
+def also(  # noqa: PLR0911 - one for each command
+    command: AnyUserCommand, state: User, meta: Meta
+) -> Sequence[Command]:
     """Reserve what an account needs; release it when it goes, with all its person."""
     match command:
         case RegisterUser():
             return reservations(command, meta.org_id)
+        case ChangeEmail():
+            wanted = email_reservation(command, meta.org_id)
+            return instead(wanted, state.address.email_key)
+        case ChangeUsername():
+            wanted = username_reservation(command, meta.org_id)
+            return instead(wanted, state.name.username_key)
         case LinkIdentity():
             return [reservation(command.user_id, command.identity, meta.org_id)]
         case UnlinkIdentity():
@@ -521,30 +615,49 @@ def also(command: AnyUserCommand, state: User, meta: Meta) -> Sequence[Command]:
 def reservations(command: RegisterUser, org_id: str) -> list[Command]:
     """Return the reservations of an account's address and user name."""
     return [
-        ReserveKey(
-            org_id=org_id,
-            scope="email",
-            key=(command.email_hmac,),
-            holder=holder(command.user_id),
-            path="$.email",
-            refusal=EmailTaken,
-            discreet=True,
-        ),
-        ReserveKey(
-            org_id=org_id,
-            scope="username",
-            key=(command.username_hmac,),
-            holder=holder(command.user_id),
-            path="$.username",
-            refusal=UsernameTaken,
-            discreet=True,
-        ),
+        email_reservation(command, org_id),
+        username_reservation(command, org_id),
         *(
             [reservation(command.user_id, command.identity, org_id)]
             if command.identity
             else []
         ),
     ]
+
+
+def email_reservation(command: RegisterUser | ChangeEmail, org_id: str) -> ReserveKey:
+    """Return the reservation of an address for its account."""
+    return ReserveKey(
+        org_id=org_id,
+        scope="email",
+        key=(command.email_hmac,),
+        holder=holder(command.user_id),
+        path="$.email",
+        refusal=EmailTaken,
+        discreet=True,
+    )
+
+
+def username_reservation(
+    command: RegisterUser | ChangeUsername, org_id: str
+) -> ReserveKey:
+    """Return the reservation of a user name for its account."""
+    return ReserveKey(
+        org_id=org_id,
+        scope="username",
+        key=(command.username_hmac,),
+        holder=holder(command.user_id),
+        path="$.username",
+        refusal=UsernameTaken,
+        discreet=True,
+    )
+
+
+def instead(wanted: ReserveKey, held: UUID) -> list[Command]:
+    """Return what reserves a key, and lets go of the one that was held before."""
+    if wanted.reservation_id == held:
+        return []
+    return [wanted, ReleaseKey(reservation_id=held, holder=wanted.holder)]
 
 
 def reservation(user_id: UserId, identity: Identity, org_id: str) -> ReserveKey:
@@ -567,10 +680,8 @@ def release(user_id: UserId, key: UUID) -> ReleaseKey:
 
 def farewell(command: EraseUser, user: User) -> list[Command]:
     """Return what ends with an account: its person's key, and all that is unique."""
-    registered = known(user).registered
-    held = [*user.identities.values()]
-    if registered is not None:
-        held += [registered.email_key, registered.username_key]
+    address, name = user.address.email_key, user.name.username_key
+    held = (address, name, *user.identities.values())
     return [
         EraseSubject(subject_id=SubjectId(command.user_id), reason=command.reason),
         *(release(command.user_id, key) for key in held),

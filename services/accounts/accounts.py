@@ -15,7 +15,6 @@ from events.access.common import Grant
 from events.errors import (
     Missing,
     Refused,
-    Unauthenticated,
     Unavailable,
 )
 from events.ids import UserId
@@ -25,10 +24,12 @@ from services.access.users import (
     SetPassword,
     VerifyEmail,
     holder,
+    profile_of,
 )
-from services.accounts.codes import Codes, NotOpen, is_open
+from services.accounts.codes import Codes, NotOpen, WrongCredentials, is_open
 from services.accounts.identities import Identities
 from services.accounts.limits import SignInLimits
+from services.accounts.names import Names
 from services.accounts.people import Caller, People
 from services.accounts.ports import Hasher, Letter, Mail, Store
 from services.accounts.rates import Rates, network_of
@@ -45,10 +46,6 @@ with this address: it comes by mail. Then you may set a password.
 """
 
 _log: Final = structlog.get_logger()
-
-
-class WrongCredentials(Unauthenticated):
-    """The address or the password is wrong."""
 
 
 class WeakPassword(Refused):
@@ -84,6 +81,15 @@ class Accounts:
         self.codes = codes
         self.sessions = sessions
         self.identities = identities
+        self.names = Names(
+            people=people,
+            codes=codes,
+            store=store,
+            hasher=hasher,
+            mail=mail,
+            secrets=secrets,
+            limits=limits,
+        )
         self.store = store
         self._hasher = hasher
         self._mail = mail
@@ -210,12 +216,11 @@ class Accounts:
         Every other session of theirs ends.
         """
         user = await self.people.user(org_id, user_id)
-        registered = user.registered
-        if registered is None or not user.active:
+        if not user.active:
             raise Deactivated
-        email = registered.email
+        email, full_name = user.address.email, profile_of(user).full_name
         await self._admit(org_id, email, caller)
-        names = (email, registered.username, registered.full_name, org_id)
+        names = (email, user.name.username, full_name, org_id)
         await self._check_password(password, names)
         if code is not None:
             await self.codes.spend(org_id, email, code)

@@ -28,11 +28,25 @@ It is good for {minutes} minutes, and once. If you did not ask for it,
 you need not do anything: without this letter nobody can use it.
 """
 
+MOVING: Final = """\
+Somebody wants to use this address for their account at {name}.
+If it is you, your code is
+
+    {code}
+
+It is good for {minutes} minutes, and once. If it is not you, you need
+not do anything: without this letter nobody can use your address.
+"""
+
 _log: Final = structlog.get_logger()
 
 
 class WrongCode(Unauthenticated):
     """The code is not the one that was sent last, or it is good no more."""
+
+
+class WrongCredentials(Unauthenticated):
+    """The address or the password is wrong."""
 
 
 class NotOpen(Forbidden):
@@ -59,11 +73,14 @@ class Codes:
         self._rates = Rates(store)
         self._sending: set[asyncio.Task[None]] = set()
 
-    async def start(self, org_id: str, email: str, caller: Caller) -> int:
+    async def start(
+        self, org_id: str, email: str, caller: Caller, *, moving: bool = False
+    ) -> int:
         """Send a code to an address that may sign in; return its seconds.
 
         It may where it has an account that is active, or where the organisation is
-        open to all. Raises `TooMany`.
+        open to all. If somebody is `moving` to the address, it is to have no account
+        yet. Raises `TooMany`.
         """
         limits = self._limits
         address = self._secrets.address(email)
@@ -72,34 +89,40 @@ class Codes:
         await self._rates.admit(
             "code-to", f"{org_id}:{address}", limits.codes_per_account
         )
-        task = asyncio.create_task(self._send(org_id, email))
+        task = asyncio.create_task(self._send(org_id, email, moving=moving))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
         return round(limits.code_lifetime.total_seconds())
 
     async def check(self, org_id: str, email: str, code: str) -> None:
         """Raise `WrongCode` unless the code was sent to the address; it stays good."""
-        await self._guess(org_id, email, code, spend=False)
+        await self._guess(org_id, email, code, spend=False, path="$.code")
 
-    async def spend(self, org_id: str, email: str, code: str) -> None:
-        """Use a code up, or raise `WrongCode`."""
-        await self._guess(org_id, email, code, spend=True)
+    async def spend(
+        self, org_id: str, email: str, code: str, *, path: str = "$.code"
+    ) -> None:
+        """Use a code up, or raise `WrongCode`, at the path that it came by."""
+        await self._guess(org_id, email, code, spend=True, path=path)
 
-    async def _guess(self, org_id: str, email: str, code: str, *, spend: bool) -> None:
+    async def _guess(
+        self, org_id: str, email: str, code: str, *, spend: bool, path: str
+    ) -> None:
         address = self._secrets.address(email)
         digest = self._secrets.code(org_id, address, code.replace(" ", ""))
         if not await self._store.guess_code(org_id, address, digest, spend=spend):
-            raise WrongCode(path="$.code")
+            raise WrongCode(path=path)
 
     async def close(self) -> None:
         """Wait until every letter is on its way."""
         await asyncio.gather(*self._sending, return_exceptions=True)
 
-    async def _send(self, org_id: str, email: str) -> None:
+    async def _send(self, org_id: str, email: str, *, moving: bool) -> None:
         try:
             organisation = await self._people.organisation(org_id)
             found = await self._people.find(org_id, email)
             may = found[1].active if found else is_open(organisation)
+            if moving:
+                may = found is None
             if not may:
                 _log.info("code_not_sent", org_id=org_id)
                 return
@@ -114,7 +137,7 @@ class Codes:
                 guesses=limits.code_guesses,
             )
             half = len(code) // 2
-            text = TEXT.format(
+            text = (MOVING if moving else TEXT).format(
                 name=organisation.name if organisation else org_id,
                 code=f"{code[:half]} {code[half:]}",
                 minutes=round(limits.code_lifetime.total_seconds() / 60),

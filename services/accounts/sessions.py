@@ -181,8 +181,7 @@ class Sessions:
 
 def email_of(user: User) -> str | None:
     """Return the address that a token may say its bearer reads."""
-    proved = user.registered if user.verified else None
-    return None if proved is None else proved.email
+    return user.address.email if user.verified else None
 
 
 def seconds(length: timedelta) -> int:

@@ -19,6 +19,10 @@ from services.http import asking
 from services.http.asking import Identify
 from services.http.auth_bodies import (
     AskForCode,
+    AskToMove,
+    ChangeAddress,
+    Changed,
+    ChangeName,
     ChangePassword,
     CodeAsked,
     Invite,
@@ -62,6 +66,9 @@ class Auth:
             web.post(f"{PATH}/sign-out", self.sign_out),
             web.get(f"{PATH}/me", self.me, allow_head=False),
             web.put(f"{PATH}/password", self.change_password),
+            web.post(f"{PATH}/email", self.ask_to_move),
+            web.put(f"{PATH}/email", self.move),
+            web.put(f"{PATH}/username", self.rename),
             web.get(f"{PATH}/sessions", self.sessions, allow_head=False),
             web.delete(f"{PATH}/sessions/{{id}}", self.end_session),
             web.post(f"{PATH}/invitations", self.invite),
@@ -152,6 +159,48 @@ class Auth:
             caller=self._caller(request),
         )
         return web.Response(status=204)
+
+    async def ask_to_move(self, request: web.Request) -> web.Response:
+        """Send a code to the address that is to be the bearer's."""
+        identity = self._identify(request)
+        user_id = user_of(identity)
+        asked = await read_body(request, AskToMove)
+        seconds = await self._accounts.names.ask_to_move(
+            identity.org_id, user_id, email=asked.email, caller=self._caller(request)
+        )
+        return answered(CodeAsked(expires_in=seconds), status=202)
+
+    async def move(self, request: web.Request) -> web.Response:
+        """Change the bearer's address."""
+        identity = self._identify(request)
+        user_id = user_of(identity)
+        asked = await read_body(request, ChangeAddress)
+        if (asked.password is None) == (asked.current_code is None):
+            message = "Give the password or a code that was sent to the address in use."
+            raise Malformed(message, path="$")
+        position = await self._accounts.names.move(
+            identity.org_id,
+            user_id,
+            email=asked.email,
+            code=asked.code,
+            password=asked.password,
+            current_code=asked.current_code,
+            caller=self._caller(request),
+        )
+        return answered(Changed(position=position))
+
+    async def rename(self, request: web.Request) -> web.Response:
+        """Change the bearer's user name."""
+        identity = self._identify(request)
+        user_id = user_of(identity)
+        asked = await read_body(request, ChangeName)
+        position = await self._accounts.names.rename(
+            identity.org_id,
+            user_id,
+            username=asked.username,
+            caller=self._caller(request),
+        )
+        return answered(Changed(position=position))
 
     async def sessions(self, request: web.Request) -> web.Response:
         """Answer the bearer's sessions."""

@@ -71,6 +71,36 @@ class ChangePassword(Body, frozen=True, kw_only=True):
     code: Code | None = None
 
 
+class AskToMove(Body, frozen=True, kw_only=True):
+    """The address that is to be the account's."""
+
+    email: Email
+
+
+class ChangeAddress(Body, frozen=True, kw_only=True):
+    """Another address, and the code that was sent to it.
+
+    With the password, or with a code that was sent to the address in use.
+    """
+
+    email: Email
+    code: Code
+    password: Password | None = None
+    current_code: Code | None = None
+
+
+class ChangeName(Body, frozen=True, kw_only=True):
+    """Another user name."""
+
+    username: Username
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a change is in the log."""
+
+    position: int
+
+
 class Invite(Body, frozen=True, kw_only=True):
     """Somebody who is to have an account, and what they may do."""
 

@@ -11,7 +11,11 @@ from services.accounts.sessions import Tokens
 from services.http import auth, formats, identities, own_data, service_tokens
 from services.http.auth_bodies import (
     AskForCode,
+    AskToMove,
     BeginIdentity,
+    ChangeAddress,
+    Changed,
+    ChangeName,
     ChangePassword,
     CodeAsked,
     FinishIdentity,
@@ -51,6 +55,10 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     Begun,
     FinishIdentity,
     ProvidersOffered,
+    AskToMove,
+    ChangeAddress,
+    ChangeName,
+    Changed,
 )
 STATUS: Final = {slug(kind): str(found.status) for kind, found in PROBLEMS.items()}
 
@@ -163,8 +171,56 @@ def auth_paths() -> Schema:
                 ],
             }
         },
+        **_name_paths(),
         **_identity_paths(),
         **_service_token_paths(),
+    }
+
+
+def _name_paths() -> Schema:
+    path = auth.PATH
+    return {
+        f"{path}/email": {
+            "post": {
+                **_bearer(
+                    "askToChangeEmail",
+                    "Have a code sent to the address that is to be one's own",
+                    *_BODY,
+                    "missing",
+                    "refused",
+                    "too-many",
+                    answer=("A code was sent if the address is free", CodeAsked),
+                    status="202",
+                ),
+                **_takes(AskToMove),
+            },
+            "put": {
+                **_bearer(
+                    "changeEmail",
+                    "Change one's address; the old one is told",
+                    *_BODY,
+                    "missing",
+                    "refused",
+                    "too-many",
+                    answer=("Where that is in the log", Changed),
+                ),
+                **_takes(ChangeAddress),
+            },
+        },
+        f"{path}/username": {
+            "put": {
+                **_bearer(
+                    "changeUsername",
+                    "Change one's user name",
+                    *_BODY,
+                    "missing",
+                    "refused",
+                    "too-many",
+                    answer=("Where that is in the log", Changed),
+                ),
+                **_takes(ChangeName),
+            }
+        },
     }
 
 

@@ -13,12 +13,15 @@ from tests.end_to_end.people import (
     Answer,
     Person,
     administrator,
+    code_in,
     letters_to,
     open_to_all,
+    post,
 )
 from tests.end_to_end.stack import ORG, OTHER_ORG, Stack
 
 
+EMAIL: Final = "/v1/auth/email"
 WRONG: Final = "nineteen quiet herons"
 
 
@@ -297,6 +300,119 @@ async def test_a_new_password_ends_the_other_sessions(library: Stack) -> None:
     )
     assert (await yara.auth("refresh", **refresh(yara))).status == 200
     assert is_problem(await elsewhere.sign_in(), 401, "wrong-credentials")
+
+
+async def test_an_address_changes_by_a_code_and_a_proof_and_the_old_one_is_told(
+    library: Stack,
+) -> None:
+    hanna = await registered(library, "hanna")
+    new = "Hanna@Elsewhere.example"
+    given = {"email": new, "code": await moving(hanna, new)}
+    wrong = await hanna.ask("PUT", EMAIL, {**given, "password": WRONG})
+    assert is_problem(wrong, 401, "wrong-credentials", "$.password")
+    wrong = await hanna.ask("PUT", EMAIL, given)
+    assert is_problem(wrong, 400, "malformed", "$")
+    told = len(letters_to(library, hanna.email))
+    changed = await hanna.ask("PUT", EMAIL, {**given, "password": PASSWORD})
+    assert changed.status == 200, changed.body
+    (letter,) = (await post(library, hanna.email, more_than=told))[told:]
+    assert "another address" in letter
+    assert "elsewhere" not in letter.lower()
+
+    assert is_problem(await hanna.sign_in(), 401, "wrong-credentials")
+    moved = Person(stack=library, email=new.lower())
+    assert (await moved.sign_in()).status == 200
+    assert moved.id == hanna.id
+    await library.caught_up()
+    row = (await moved.ask("GET", f"/v1/access/users/{moved.id}")).json
+    assert (row["email"], row["is_verified"]) == (new, True)
+    heir = person(library, "hanna")
+    assert (await heir.register(username="hanna.the.second")).status == 201
+
+
+async def test_who_has_no_password_proves_the_account_by_the_old_address(
+    library: Stack,
+) -> None:
+    greta = person(library, "greta")
+    assert (await greta.register(password=None)).status == 201
+    new = "greta@elsewhere.example"
+    given = {"email": new, "code": await moving(greta, new)}
+    wrong = await greta.ask("PUT", EMAIL, {**given, "current_code": "12345678"})
+    assert is_problem(wrong, 401, "wrong-code", "$.current_code")
+    given["current_code"] = await greta.code()
+    assert (await greta.ask("PUT", EMAIL, given)).status == 200
+    assert await Person(stack=library, email=new).auth("codes", org=ORG, email=new)
+    again = await greta.ask("PUT", EMAIL, given)
+    assert is_problem(again, 401, "wrong-code", "$.code")
+
+
+async def test_an_address_that_has_an_account_gets_no_code_and_is_not_told(
+    library: Stack,
+) -> None:
+    fred, frida = await registered(library, "fred"), await registered(library, "frida")
+    before = letters_to(library, frida.email)
+    answer = await fred.ask("POST", EMAIL, {"email": "FRIDA@library.example"})
+    assert answer.status == 202
+    code = await moving(fred, "fred@elsewhere.example")  # letters are sent in order
+    assert letters_to(library, frida.email) == before
+    stolen = {"email": frida.email, "code": code, "password": PASSWORD}
+    answer = await fred.ask("PUT", EMAIL, stolen)
+    assert is_problem(answer, 401, "wrong-code", "$.code")
+    stolen["code"] = await frida.code()
+    answer = await fred.ask("PUT", EMAIL, stolen)
+    assert is_problem(answer, 422, "email-taken", "$.email")
+
+
+async def test_a_user_name_changes_unless_it_is_taken(library: Stack) -> None:
+    elsa, emil = await registered(library, "elsa"), await registered(library, "emil")
+    answer = await elsa.ask("PUT", "/v1/auth/username", {"username": "EMIL"})
+    assert is_problem(answer, 422, "username-taken", "$.username")
+    assert str(emil.id) not in str(answer.json)
+    for name in ("elsa.b", "elsa.b"):
+        answer = await elsa.ask("PUT", "/v1/auth/username", {"username": name})
+        assert answer.status == 200, answer.body
+    answer = await emil.ask("PUT", "/v1/auth/username", {"username": "elsa"})
+    assert answer.status == 200, answer.body
+    await library.caught_up()
+    row = (await elsa.ask("GET", f"/v1/access/users/{elsa.id}")).json
+    assert row["username"] == "elsa.b"
+    acts = (
+        await administrator(library).ask(
+            "GET", f"/v1/audit/audit_log?resource_id={elsa.id}"
+        )
+    ).json["rows"]
+    (act,) = (row for row in acts if row["action"] == "access.UsernameChanged")
+    assert act["new_values"] == {"username": "[sealed]"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "email", {"email": "no address"}),
+        ("PUT", "email", {"email": "a@b.example", "code": "1", "password": "x"}),
+        ("PUT", "username", {"username": "a b"}),
+        ("PUT", "username", {"username": "abc", "user_id": "x"}),
+    ],
+)
+async def test_a_change_that_makes_no_sense_is_a_problem(
+    library: Stack, method: str, path: str, body: dict[str, str]
+) -> None:
+    nobody = person(library, "nobody.here")
+    assert (await nobody.ask(method, f"/v1/auth/{path}", body)).status == 401
+    admin = administrator(library)
+    answer = await admin.ask(method, f"/v1/auth/{path}", body)
+    assert is_problem(answer, 403, "forbidden")
+    token = library.token(subject=f"user:{new_id()}")
+    answer = await nobody.ask(method, f"/v1/auth/{path}", body, token=token)
+    assert answer.status == 400
+
+
+async def moving(who: Person, email: str) -> str:
+    """Ask for a code to an address that is to be one's own, and read it there."""
+    before = len(letters_to(who.stack, email))
+    answer = await who.ask("POST", EMAIL, {"email": email})
+    assert answer.status == 202, answer.body
+    return code_in((await post(who.stack, email, more_than=before))[-1])
 
 
 async def test_nobody_ends_the_session_of_another(library: Stack) -> None:

@@ -10,6 +10,7 @@ from events.access.service_tokens import ServiceTokenIssued, ServiceTokenRevoked
 from events.access.sql_logins import SqlLoginGiven, SqlLoginTaken
 from events.access.subjects import SubjectErased
 from events.access.users import (
+    EmailChanged,
     EmailVerified,
     IdentityLinked,
     IdentityUnlinked,
@@ -18,6 +19,7 @@ from events.access.users import (
     RoleRevoked,
     UserDeactivated,
     UserErased,
+    UsernameChanged,
     UserProfileChanged,
     UserReactivated,
     UserRegistered,
@@ -55,6 +57,18 @@ PROFILE: Final = UserProfileChanged(
     profile_public=True,
     allow_contact=True,
 )
+MOVED: Final = EmailChanged(
+    user_id=INES,
+    subject_id=SubjectId(INES),
+    email="ines@elsewhere.example",
+    email_key=UUID(int=14),
+)
+RENAMED: Final = UsernameChanged(
+    user_id=INES,
+    subject_id=SubjectId(INES),
+    username="ines.v",
+    username_key=UUID(int=15),
+)
 GONE: Final = SubjectErased(subject_id=SubjectId(INES), reason="Asked for")
 
 
@@ -77,6 +91,8 @@ def whole() -> list[Event]:
         REGISTERED,
         EmailVerified(user_id=INES),
         PROFILE,
+        MOVED,
+        RENAMED,
         PasswordSet(user_id=INES, scheme="bcrypt"),
         IdentityLinked(user_id=INES, provider="acme", identity_key=UUID(int=13)),
         IdentityUnlinked(user_id=INES, provider="acme", identity_key=UUID(int=13)),

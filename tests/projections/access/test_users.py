@@ -10,6 +10,7 @@ from events.access.users import (
     PasswordSet,
     UserDeactivated,
     UserErased,
+    UsernameChanged,
     UserReactivated,
     UserSignedIn,
 )
@@ -17,7 +18,14 @@ from events.ids import SubjectId, UserId
 from events.message import ERASED
 from projections.access.users import PROJECTION
 from tests.given_rows import given
-from tests.projections.access.story import GONE, INES, PROFILE, REGISTERED
+from tests.projections.access.story import (
+    GONE,
+    INES,
+    MOVED,
+    PROFILE,
+    REGISTERED,
+    RENAMED,
+)
 from tests.recorded import at
 
 
@@ -97,3 +105,56 @@ def test_a_freed_address_is_taken_after_it_is_free() -> None:
         {"id": INES, "email": f"{ERASED} {INES}"},
         {"id": OTTO, "email": "ines@library.example"},
     )
+
+
+def test_another_address_and_user_name_are_shown() -> None:
+    invited = replace(REGISTERED, invited=True)
+    given(PROJECTION, invited, MOVED, RENAMED).then(
+        {
+            "email": "ines@elsewhere.example",
+            "username": "ines.v",
+            "is_verified": True,
+            "updated_at": at(3),
+        }
+    )
+
+
+def test_what_one_lets_go_of_the_next_may_take_at_once() -> None:
+    other = replace(
+        REGISTERED,
+        user_id=OTTO,
+        subject_id=SubjectId(OTTO),
+        email="otto@library.example",
+        username="otto",
+    )
+    passed_on = replace(MOVED, user_id=OTTO, subject_id=SubjectId(OTTO))
+    given(
+        PROJECTION,
+        REGISTERED,
+        other,
+        MOVED,
+        replace(passed_on, email="ines@library.example"),
+        RENAMED,
+        UsernameChanged(
+            user_id=OTTO,
+            subject_id=SubjectId(OTTO),
+            username="ines",
+            username_key=UUID(int=12),
+        ),
+        replace(MOVED, email="otto@library.example"),
+    ).then(
+        {"id": INES, "email": "otto@library.example", "username": "ines.v"},
+        {"id": OTTO, "email": "ines@library.example", "username": "ines"},
+    )
+
+
+def test_a_later_address_is_gone_with_its_person_however_it_is_told() -> None:
+    left: dict[str, object] = {
+        "email": f"{ERASED} {INES}",
+        "username": f"{ERASED} {INES}",
+    }
+    erased = UserErased(user_id=INES)
+    given(PROJECTION, REGISTERED, MOVED, RENAMED, erased, GONE).then(left)
+    unreadable = replace(REGISTERED, email=ERASED, username=ERASED, full_name=ERASED)
+    moved, renamed = replace(MOVED, email=ERASED), replace(RENAMED, username=ERASED)
+    given(PROJECTION, unreadable, moved, renamed, erased, GONE).then(left)

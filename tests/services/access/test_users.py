@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from events.access.common import Grant
 from events.access.subjects import SubjectErased
 from events.access.users import (
+    EmailChanged,
     EmailVerified,
     IdentityLinked,
     IdentityUnlinked,
@@ -13,6 +14,7 @@ from events.access.users import (
     RoleRevoked,
     UserDeactivated,
     UserErased,
+    UsernameChanged,
     UserProfileChanged,
     UserReactivated,
     UserRegistered,
@@ -25,7 +27,9 @@ from events.reservations import KeyReleased, KeyReserved
 from services.access.common import AlreadyExists, Deactivated, NoSuchUser
 from services.access.users import (
     AnotherIdentity,
+    ChangeEmail,
     ChangeProfile,
+    ChangeUsername,
     DeactivateUser,
     EmailTaken,
     Erased,
@@ -99,6 +103,58 @@ def test_an_address_and_a_name_are_of_one_account_each() -> None:
     refused.then_refused(UsernameTaken, path="$.username")
     assert str(INES) not in str(refused.failure)
     world.when(registration(name="otto")).then_refused(AlreadyExists, path="$.user_id")
+
+
+def test_another_address_is_reserved_and_the_old_one_is_free() -> None:
+    before, after = (email_key("acme", f"address of {name}") for name in ("ines", "i"))
+    move = ChangeEmail(
+        user_id=INES, email="i@library.example", email_hmac="address of i"
+    )
+    world = given(registration(invited=True), registration(OTTO, name="otto"))
+    moved = world.when(move).then(
+        EmailChanged(
+            user_id=INES,
+            subject_id=SubjectId(INES),
+            email="i@library.example",
+            email_key=after,
+        ),
+        KeyReserved(reservation_id=after, scope="email", holder=f"user:{INES}"),
+        KeyReleased(reservation_id=before, holder=f"user:{INES}"),
+    )
+    moved.when(move).then()
+    moved.when(VerifyEmail(user_id=INES)).then()
+    moved.when(EraseUser(user_id=INES, reason="Asked for")).then_happens(
+        KeyReleased(reservation_id=after, holder=f"user:{INES}")
+    )
+    taken = replace(move, email_hmac="address of otto")
+    world.when(taken).then_refused(EmailTaken, path="$.email")
+    leaving = DeactivateUser(user_id=INES, reason="Left")
+    given(registration(), leaving).when(move).then_refused(Deactivated)
+
+
+def test_another_user_name_is_reserved_and_one_that_differs_in_case_is_held() -> None:
+    before, after = (username_key("acme", f"name of {name}") for name in ("ines", "i"))
+    rename = ChangeUsername(user_id=INES, username="ida", username_hmac="name of i")
+    renamed = UsernameChanged(
+        user_id=INES,
+        subject_id=SubjectId(INES),
+        username="ida",
+        username_key=after,
+    )
+    world = given(registration(), registration(OTTO, name="otto"))
+    world.when(rename).then(
+        renamed,
+        KeyReserved(reservation_id=after, scope="username", holder=f"user:{INES}"),
+        KeyReleased(reservation_id=before, holder=f"user:{INES}"),
+    ).when(rename).then()
+    written = replace(rename, username="Ines", username_hmac="name of ines")
+    world.when(written).then(replace(renamed, username="Ines", username_key=before))
+    taken = replace(rename, username_hmac="name of otto")
+    refused = world.when(taken)
+    refused.then_refused(UsernameTaken, path="$.username")
+    assert str(OTTO) not in str(refused.failure)
+    leaving = DeactivateUser(user_id=INES, reason="Left")
+    given(registration(), leaving).when(rename).then_refused(Deactivated)
 
 
 def test_an_account_is_linked_to_one_identity_of_each_provider() -> None:
