@@ -5,7 +5,7 @@ value, most significant first. Rows of one chunk have fields of the same lengths
 that they are one array, and no row is touched by itself.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Final
 
@@ -89,16 +89,11 @@ async def fill_one(
     for each in portion:
         if isinstance(each.event, RowsRecorded):
             await clear(sql, target, each.event)
-    packs = []
-    written = 0
-    for each in portion:
-        count = each.event.rows.get(filling.source)
-        if count:
-            packs.append(packed_rows(filling, target.table, each, bodies))
-            written += count
-    if packs:
+    held = [each for each in portion if each.event.rows.get(filling.source)]
+    if held:
+        packs = (packed_rows(filling, target.table, each, bodies) for each in held)
         await copy(sql, target, packs)
-    return written
+    return sum(each.event.rows[filling.source] for each in held)
 
 
 def portions(batch: Sequence[Recorded[Event]]) -> Iterator[list[Told]]:
@@ -169,8 +164,8 @@ def packed_rows(filling: Filling, table: Table, told: Told, bodies: Bodies) -> b
     return packed(table, len(rows), values)
 
 
-async def copy(sql: Sql, target: Target, packs: Sequence[bytes]) -> None:
-    """Copy packed rows into a table."""
+async def copy(sql: Sql, target: Target, packs: Iterable[bytes]) -> None:
+    """Copy packed rows into a table; some are packed while others are written."""
     table = target.table
 
     async def pieces() -> AsyncIterator[bytes]:

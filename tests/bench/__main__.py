@@ -33,6 +33,7 @@ from tests.bench import (
     population,
     projecting,
     reading,
+    recording,
     trials,
 )
 from tests.bench.measuring import Figure
@@ -54,6 +55,7 @@ ROWS: Final[Mapping[str, Callable[[Bench], Awaitable[list[Figure]]]]] = {
         trials,
         intake,
         population,
+        recording,
         experiment,
     )
 }

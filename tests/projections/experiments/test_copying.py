@@ -7,6 +7,7 @@ import pytest
 import zstandard
 from msgspec.structs import replace
 
+from events.experiments.columnar import archived
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
 from events.ids import SimulationId
 from events.message import Event, Recorded
@@ -50,7 +51,14 @@ def test_rows_that_were_made_again_are_copied_after_all_before_them() -> None:
     assert told(batch) == [[1], [2], [3], [4, 5]]
 
 
-@pytest.mark.parametrize("broken", [b"no frame", zstandard.compress(b"no chunk")])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"no frame",
+        zstandard.compress(b"no chunk"),
+        zstandard.compress(archived({"steps": b"no rows"})),
+    ],
+)
 async def test_a_run_with_a_damaged_body_waits_while_others_flow(
     shown: Shown, broken: bytes
 ) -> None:
