@@ -72,6 +72,7 @@ from services.engines.population.space import (
     best_node,
     crowd,
     lay_out_agents,
+    lay_out_nodes,
     meets,
     nearest_node,
     sees_node,
@@ -100,6 +101,7 @@ def make_step(field: Field) -> None:
     counters.step += 1
     begin_counting(field)
     lay_out_agents(field.agents, counters.alive, field.grid)
+    lay_out_nodes(field.nodes, field.grid, ANY)
     for i in range(counters.here):
         field.plans[i].dead = 0
     for i in range(counters.here):

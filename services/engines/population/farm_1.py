@@ -92,6 +92,7 @@ from services.engines.population.space import (
     bounds,
     crowd,
     lay_out_agents,
+    lay_out_nodes,
     meets,
     nearest_node,
     sees_node,
@@ -166,6 +167,7 @@ def begin_step(field: Field) -> None:
         bury(field)
     begin_counting(field)
     lay_out_agents(agents, counters.alive, field.grid)
+    lay_out_nodes(field.nodes, field.grid, 1)  # few have anything, and none gains yet
 
 
 @kernel

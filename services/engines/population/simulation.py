@@ -45,7 +45,7 @@ from services.engines.population.rules import (
     one,
     rules,
 )
-from services.engines.population.space import Cells, Grid, Spot, lay_out_nodes
+from services.engines.population.space import Cells, Grid, Spot
 
 
 CROWD: Final = 5_000  # agents from which on threads share a step's decisions
@@ -116,7 +116,6 @@ class Simulation:
         made = cls(configuration, seed, **how)  # type: ignore[arg-type]
         field = made._field
         found(field, configuration.ruleset != "farm-1")
-        lay_out_nodes(field.nodes, field.grid)
         record_step(
             field.agents,
             field.nodes,
@@ -290,7 +289,6 @@ class Simulation:
         field.free[: room - alive] = np.arange(room - 1, alive - 1, -1, dtype=np.int32)
         field.counters[0].free = room - alive
         self._count_genomes()
-        lay_out_nodes(field.nodes, field.grid)
         self._first = self.step + 1
 
     def _step_together(self) -> None:

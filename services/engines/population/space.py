@@ -38,7 +38,7 @@ class Spot:
 
 
 class Grid(NamedTuple):
-    """Cells: where each begins, of agents in the present step, of nodes for good."""
+    """Cells: where each begins, of agents and of nodes in the present step."""
 
     cells: Records[Cells]
     start: Integers
@@ -68,16 +68,21 @@ def lay_out_agents(agents: Records[Agent], alive: int, grid: Grid) -> None:
 
 
 @kernel
-def lay_out_nodes(nodes: Records[Node], grid: Grid) -> None:
-    """Sort the nodes into cells, and within a cell by number."""
+def lay_out_nodes(nodes: Records[Node], grid: Grid, least: int) -> None:
+    """Sort the nodes that have so much into cells, and within a cell by number."""
     shift, across = grid.cells[0].shift, grid.cells[0].across
-    start, spots, count = grid.node_start, grid.nodes, len(nodes)
+    start, spots = grid.node_start, grid.nodes
     for cell in range(len(start)):
         start[cell] = 0
-    for i in range(count):
-        start[(nodes[i].y >> shift) * across + (nodes[i].x >> shift) + 1] += 1
+    count = 0
+    for i in range(len(nodes)):
+        if nodes[i].amount >= least:
+            start[(nodes[i].y >> shift) * across + (nodes[i].x >> shift) + 1] += 1
+            count += 1
     gather_up(start)
-    for i in range(count - 1, -1, -1):
+    for i in range(len(nodes) - 1, -1, -1):
+        if nodes[i].amount < least:
+            continue
         cell = (nodes[i].y >> shift) * across + (nodes[i].x >> shift) + 1
         start[cell] -= 1
         spot = spots[start[cell]]
