@@ -37,6 +37,7 @@ _STREAMS: Final = {
     "events.access.users": ("access.user", "user_id"),
     "events.experiments.experiments": ("experiments.experiment", "experiment_id"),
     "events.experiments.simulations": ("experiments.simulation", "simulation_id"),
+    "events.experiments.outside": ("experiments.simulation", "simulation_id"),
     "events.access.organisations": ("access.organisation", "organisation_id"),
 }
 

@@ -85,6 +85,19 @@ class ExperimentStarted(ExperimentsEvent, frozen=True, kw_only=True):
     simulations: int
 
 
+class OutsideExperimentDescribed(ExperimentsEvent, frozen=True, kw_only=True):
+    """An experiment that is made elsewhere was described; revisions count from 1."""
+
+    experiment_id: ExperimentId
+    revision: int
+    name: str
+    description: str
+    hypothesis: str
+    status: str
+    variables: Tree
+    results_summary: Tree
+
+
 class SimulationCounted(ExperimentsEvent, frozen=True, kw_only=True):
     """A run of an experiment has ended; without a summary nothing came out of it."""
 
@@ -135,4 +148,5 @@ ExperimentEvent = (
     | ExperimentResumed
     | ExperimentCancelled
     | ExperimentCompleted
+    | OutsideExperimentDescribed
 )

@@ -6,6 +6,11 @@ import msgspec
 
 from events.experiments.common import Capture, ExperimentsEvent, Tree
 from events.experiments.experiments import Summary, Value
+from events.experiments.outside import (
+    OutsideRowsRecorded,
+    OutsideSimulationEnded,
+    OutsideSimulationOpened,
+)
 from events.ids import ExperimentId, SimulationId
 
 
@@ -185,4 +190,7 @@ SimulationEvent = (
     | SimulationCancelled
     | SimulationCompleted
     | SimulationFailed
+    | OutsideSimulationOpened
+    | OutsideRowsRecorded
+    | OutsideSimulationEnded
 )

@@ -1,6 +1,6 @@
 """What the commands of the experiments context share: base, limits, plain refusals."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 from msgspec import Meta
 
@@ -29,6 +29,18 @@ Steps = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
 Step = Annotated[int, Meta(ge=0, le=MAX_STEPS)]
 Number = Annotated[int, Meta(ge=1, le=MAX_SIMULATIONS)]
 AtATime = Annotated[int, Meta(ge=1, le=1_000)]
+
+T = TypeVar("T")
+Listed = Annotated[list[T], Meta(max_length=10_000)]
+Named = Annotated[dict[Annotated[str, Meta(max_length=200)], T], Meta(max_length=1_000)]
+Single: TypeAlias = (
+    float | Whole | bool | Annotated[str, Meta(max_length=10_000)] | None
+)
+Shallow: TypeAlias = Single | Listed[Single] | Named[Single]
+Deep: TypeAlias = Single | Listed[Shallow] | Named[Shallow]
+Deeper: TypeAlias = Single | Listed[Deep] | Named[Deep]
+Json: TypeAlias = Named[Single | Listed[Deeper] | Named[Deeper]]
+"""What others say of their own simulations, at most five levels deep."""
 
 
 class AlreadyExists(Refused):

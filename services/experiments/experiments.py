@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
-from typing import Final, assert_never, get_args
+from typing import Annotated, Final, assert_never, get_args
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 from msgspec.structs import replace
 
 from events.errors import Missing, Refused
@@ -20,6 +21,7 @@ from events.experiments.experiments import (
     ExperimentResumed,
     ExperimentStarted,
     Outcome,
+    OutsideExperimentDescribed,
     SimulationCounted,
     Summary,
 )
@@ -31,6 +33,7 @@ from services.experiments.common import (
     Description,
     Ended,
     ExperimentsCommand,
+    Json,
     Name,
     Reason,
 )
@@ -72,6 +75,18 @@ class CancelExperiment(ExperimentsCommand, frozen=True, kw_only=True):
     reason: Reason
 
 
+class DescribeOutsideExperiment(ExperimentsCommand, frozen=True, kw_only=True):
+    """Say what an experiment that is made elsewhere is about, and how far it is."""
+
+    experiment_id: ExperimentId
+    name: Name
+    description: Description = ""
+    hypothesis: Description = ""
+    status: Annotated[str, Meta(min_length=1, max_length=50)] = "running"
+    variables: Json = msgspec.field(default_factory=dict)
+    results_summary: Json = msgspec.field(default_factory=dict)
+
+
 class CountSimulation(ExperimentsCommand, frozen=True, kw_only=True):
     """Count a run that has ended in its own stream."""
 
@@ -88,6 +103,7 @@ ExperimentCommand = (
     | PauseExperiment
     | ResumeExperiment
     | CancelExperiment
+    | DescribeOutsideExperiment
 )
 AnyExperimentCommand = ExperimentCommand | CountSimulation
 
@@ -103,10 +119,13 @@ class Experiment(msgspec.Struct, frozen=True):
     started: bool = False
     paused: bool = False
     ended: bool = False
+    described: OutsideExperimentDescribed | None = None
     counted: dict[int, SimulationCounted] = msgspec.field(default_factory=dict)
 
 
-def evolve(state: Experiment, event: ExperimentEvent) -> Experiment:
+def evolve(  # noqa: PLR0911 - one return for each event
+    state: Experiment, event: ExperimentEvent
+) -> Experiment:
     """Return the state after an event."""
     match event:
         case ExperimentCreated():
@@ -121,6 +140,8 @@ def evolve(state: Experiment, event: ExperimentEvent) -> Experiment:
             return replace(state, paused=False)
         case ExperimentCancelled() | ExperimentCompleted():
             return replace(state, ended=True)
+        case OutsideExperimentDescribed():
+            return replace(state, described=event)
         case _:
             assert_never(event)
 
@@ -131,6 +152,8 @@ def decide(
     """Return what happens: an experiment is made of what its design says, once."""
     if isinstance(command, CreateExperiment):
         return create(command, state)
+    if isinstance(command, DescribeOutsideExperiment):
+        return describe(command, state)
     if state.created is None:
         raise Missing(path="$.experiment_id")
     if isinstance(command, StartExperiment):
@@ -151,9 +174,35 @@ def create(command: CreateExperiment, state: Experiment) -> list[ExperimentEvent
         design=design,
         simulations=size(design),
     )
-    if state.created is not None and state.created != created:
+    if state.described is not None or (
+        state.created is not None and state.created != created
+    ):
         raise AlreadyExists(path="$.experiment_id")
     return [] if state.created is not None else [created]
+
+
+def describe(
+    command: DescribeOutsideExperiment, state: Experiment
+) -> list[ExperimentEvent]:
+    """Describe an experiment elsewhere, unless that is what is known of it."""
+    if state.created is not None:
+        raise AlreadyExists(path="$.experiment_id")
+    known = state.described
+    described = OutsideExperimentDescribed(
+        experiment_id=command.experiment_id,
+        revision=1 if known is None else known.revision,
+        name=command.name,
+        description=command.description,
+        hypothesis=command.hypothesis,
+        status=command.status,
+        variables=command.variables,
+        results_summary=command.results_summary,
+    )
+    if described == known:
+        return []
+    if known is not None:
+        described = replace(described, revision=known.revision + 1)
+    return [described]
 
 
 def start(state: Experiment, created: ExperimentCreated) -> list[ExperimentEvent]:

@@ -4,6 +4,7 @@ What a chunk holds follows from the configuration, the seed and the steps before
 a second copy of a chunk has to be equal to the first, byte for byte.
 """
 
+from collections.abc import Sequence
 from typing import Final, assert_never, get_args
 from uuid import UUID
 
@@ -13,6 +14,11 @@ from msgspec.structs import replace
 from events.errors import Missing, Refused
 from events.experiments.common import Tree
 from events.experiments.experiments import Summary
+from events.experiments.outside import (
+    OutsideRowsRecorded,
+    OutsideSimulationEnded,
+    OutsideSimulationOpened,
+)
 from events.experiments.simulations import (
     BranchRequested,
     BranchResolved,
@@ -30,6 +36,7 @@ from events.experiments.simulations import (
     Totals,
 )
 from events.ids import ExperimentId, SimulationId
+from events.message import Command
 from events.message import Meta as Envelope
 from services.decider import Decider
 from services.engines.population.configuration import (
@@ -52,6 +59,13 @@ from services.experiments.common import (
     Steps,
 )
 from services.experiments.designs import GivenCapture, capture_of, chunk_steps
+from services.experiments.outside import (
+    OpenOutsideSimulation,
+    OutsideCommand,
+    OutsideSimulation,
+    decide_outside,
+    evolve_outside,
+)
 
 
 class RequestSimulation(ExperimentsCommand, frozen=True, kw_only=True):
@@ -171,6 +185,7 @@ SimulationCommand = (
     | ResumeSimulation
     | CancelSimulation
     | RequestRows
+    | OutsideCommand
 )
 InternalCommand = ResolveBranch | RecordChunk | RecordRows | FailSimulation
 AnySimulationCommand = SimulationCommand | InternalCommand
@@ -188,6 +203,10 @@ class NotRecorded(Refused):
     """These steps have not been made."""
 
 
+class RunsElsewhere(Refused):
+    """It runs elsewhere, and is only recorded here."""
+
+
 class Chunk(msgspec.Struct, frozen=True):
     """A chunk that was recorded."""
 
@@ -202,6 +221,7 @@ class Simulation(msgspec.Struct, frozen=True):
     """A run as its rules and its workers see it."""
 
     requested: SimulationRequested | None = None
+    outside: OutsideSimulation = OutsideSimulation()
     branch: BranchRequested | None = None
     resolved: BranchResolved | None = None
     started: bool = False
@@ -289,6 +309,11 @@ def evolve(  # noqa: C901, PLR0911, PLR0912 - one return for each event
             return replace(state, ended="completed")
         case SimulationFailed():
             return replace(state, ended="failed")
+        case OutsideSimulationOpened() | OutsideRowsRecorded():
+            return replace(state, outside=evolve_outside(state.outside, event))
+        case OutsideSimulationEnded(status=status):
+            seen = evolve_outside(state.outside, event)
+            return replace(state, outside=seen, ended=status)
         case _:
             assert_never(event)
 
@@ -317,10 +342,14 @@ def decide(
     command: AnySimulationCommand, state: Simulation, _meta: Envelope
 ) -> list[SimulationEvent]:
     """Return what happens: chunks follow each other, each once, to the end."""
+    if isinstance(command, OutsideCommand):
+        return record_outside(command, state)
     if isinstance(command, RequestSimulation):
         return request(command, state)
     if isinstance(command, BranchSimulation):
         return branch(command, state)
+    if state.outside.opened is not None:
+        raise RunsElsewhere(path="$.simulation_id")
     if state.requested is None and state.branch is None:
         raise Missing(path="$.simulation_id")
     if isinstance(command, InternalCommand):
@@ -328,6 +357,13 @@ def decide(
     if isinstance(command, RequestRows):
         return want_rows(command, state)
     return govern(command, state)
+
+
+def record_outside(command: OutsideCommand, state: Simulation) -> list[SimulationEvent]:
+    """Record what runs elsewhere, under an id that no run has."""
+    if state.requested is not None or state.branch is not None:
+        raise AlreadyExists(path="$.simulation_id")
+    return [*decide_outside(command, state.outside)]
 
 
 def make(command: InternalCommand, state: Simulation) -> list[SimulationEvent]:
@@ -361,8 +397,10 @@ def request(command: RequestSimulation, state: Simulation) -> list[SimulationEve
         capture=capture_of(command.capture),
         concurrency=command.concurrency,
     )
-    if state.branch is not None or (
-        state.requested is not None and state.requested != requested
+    if (
+        state.outside.opened is not None
+        or state.branch is not None
+        or (state.requested is not None and state.requested != requested)
     ):
         raise AlreadyExists(path="$.simulation_id")
     return [] if state.requested is not None else [requested]
@@ -379,8 +417,10 @@ def branch(command: BranchSimulation, state: Simulation) -> list[SimulationEvent
         steps=command.steps,
         capture=capture_of(command.capture),
     )
-    if state.requested is not None or (
-        state.branch is not None and state.branch != requested
+    if (
+        state.outside.opened is not None
+        or state.requested is not None
+        or (state.branch is not None and state.branch != requested)
     ):
         raise AlreadyExists(path="$.simulation_id")
     return [] if state.branch is not None else [requested]
@@ -572,6 +612,15 @@ def _number(state: Simulation) -> int:
     return 1 if state.requested is None else state.requested.number
 
 
+def also(
+    command: AnySimulationCommand, _state: Simulation, _meta: Envelope
+) -> Sequence[Command]:
+    """Describe the experiment that a simulation elsewhere belongs to."""
+    if isinstance(command, OpenOutsideSimulation) and command.experiment:
+        return (command.experiment,)
+    return ()
+
+
 def identify(command: AnySimulationCommand) -> UUID:
     """Return the run's id."""
     return command.simulation_id
@@ -585,5 +634,6 @@ decider: Final = Decider[AnySimulationCommand, Simulation, SimulationEvent](
     evolve=evolve,
     decide=decide,
     identify=identify,
+    also=also,
     internal=get_args(InternalCommand),
 )
