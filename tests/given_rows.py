@@ -45,6 +45,7 @@ _FITS: Final[Mapping[str, Callable[[Value], bool]]] = {
     "text": lambda value: isinstance(value, str) and "\0" not in value,
     "varchar": lambda value: isinstance(value, str) and "\0" not in value,
     "boolean": lambda value: isinstance(value, bool),
+    "smallint": lambda value: _is_integer(value, 16),
     "integer": lambda value: _is_integer(value, 32),
     "bigint": lambda value: _is_integer(value, 64),
     "double precision": lambda value: isinstance(value, float),

@@ -96,6 +96,7 @@ class OutsideExperimentDescribed(ExperimentsEvent, frozen=True, kw_only=True):
     status: str
     variables: Tree
     results_summary: Tree
+    external_id: str = ""
 
 
 class SimulationCounted(ExperimentsEvent, frozen=True, kw_only=True):

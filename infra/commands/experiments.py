@@ -35,10 +35,19 @@ from infra.operations.experimenting import (
     RunReport,
     prove,
 )
-from infra.operations.exporting import export_sqlite
+from infra.operations.exporting import Format, export_run
 from infra.populations import open_populations
 from infra.settings import Settings
-from infra.wiring import Core, Urls, caught_up, core, database, projecting, reading
+from infra.wiring import (
+    Core,
+    Urls,
+    caught_up,
+    core,
+    database,
+    projecting,
+    reading,
+    snapshotting,
+)
 from infra.working import working
 from services.engines.population.configuration import configuration
 from services.experiments.designs import GivenCapture, GivenDesign, GivenRange
@@ -458,32 +467,44 @@ def rows(
 def export(
     run_id: UUID,
     *,
-    out: Annotated[Path, Parameter(help="The file to write; it must not be there.")],
+    out: Annotated[
+        Path, Parameter(help="The file or folder to write; it must not be there.")
+    ],
+    kind: Annotated[
+        Format,
+        Parameter(
+            name="--format",
+            help="An SQLite file, or a folder with a Parquet or Arrow file a table.",
+        ),
+    ] = "sqlite",
     where: Where = Where(),  # noqa: B008 - frozen
     who: Who = Who(),  # noqa: B008 - frozen
 ) -> int:
-    """Write a simulation into an SQLite file, with foreign keys that hold.
+    """Write a simulation into an SQLite file, or a folder of Parquet or Arrow files.
 
-    States, actions and lessons are there as far as they were captured or asked for by
-    `rows`.
+    The tables are those of one moment. States, actions and lessons are there as far as
+    they were captured or asked for by `rows`; what an action of the SQLite file refers
+    to that is not in it is null, so that its foreign keys hold.
     """
     settings = where.settings()
 
     async def work() -> int:
-        async with database(settings) as urls, reading(urls) as reader:
+        async with database(settings) as urls, snapshotting(urls) as snapshots:
             with progress() as bar:
                 task = bar.add_task("writing", total=None)
-                written = await export_sqlite(
-                    reader,
+                told = await export_run(
+                    snapshots,
                     who.identity(settings),
                     SimulationId(run_id),
                     out,
+                    kind=kind,
                     tell=lambda table, count: bar.update(
                         task, description=table, completed=count
                     ),
                 )
-        told = {"file": str(out), "rows": written}
-        answer(where, told, lambda: screen.print(f"{out}: {written}", highlight=False))
+        answer(
+            where, told, lambda: screen.print(f"{out}: {told.rows}", highlight=False)
+        )
         return OK
 
     return run(where, work)
@@ -564,7 +585,7 @@ def print_runs(found: Sequence[RunReport]) -> None:
         grid.add_row(
             str(each.simulation_id),
             each.status,
-            f"{each.step} of {each.steps}",
+            str(each.step) if each.steps is None else f"{each.step} of {each.steps}",
             *numbers,
             (each.state_hash or "")[:12],
         )

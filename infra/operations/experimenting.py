@@ -13,6 +13,7 @@ from events.experiments.experiments import (
     Condition,
     ExperimentCompleted,
     ExperimentEvent,
+    OutsideExperimentDescribed,
     SimulationCounted,
     Summary,
 )
@@ -22,6 +23,7 @@ from events.log import EventLog
 from services.engines.population.chunks import MadeChunk
 from services.experiments import experiments, simulations
 from services.experiments.designs import simulation_id
+from services.experiments.outside import RunsElsewhere
 from services.work.simulating import Known, ReplayDiffersError, Runs
 
 
@@ -29,13 +31,16 @@ LOOK: Final = 0.25  # seconds between two looks at what is waited for
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulation: how far it is and what came out."""
+    """A simulation: how far it is and what came out.
+
+    One that runs elsewhere has no seed, steps or hash that are known here.
+    """
 
     simulation_id: SimulationId
     number: int
     status: str
-    seed: int
-    steps: int
+    seed: int | None
+    steps: int | None
     step: int
     parameters: dict[str, object]
     state_hash: str | None
@@ -101,6 +106,8 @@ class Experiments:
             return [SimulationId(identifier)]
         key = ExperimentId(identifier)
         state = await self._experiment(key)
+        if state.described is not None:
+            raise RunsElsewhere
         count = state.created.simulations if state.created and state.started else 0
         return [simulation_id(key, number) for number in range(1, count + 1)]
 
@@ -108,6 +115,8 @@ class Experiments:
         """Return how far an experiment is."""
         position = (await self._log.head()).position
         state = await self._experiment(key)
+        if state.described is not None:
+            return _described(state.described, position)
         if state.created is None:
             raise Missing("There is no such experiment.")
         stream = await self._log.read_stream(f"experiments.experiment-{key}")
@@ -143,6 +152,19 @@ class Experiments:
             event = cast("SimulationEvent", recorded.event)
             state = simulations.evolve(state, event)
             summary = getattr(event, "summary", summary)
+        elsewhere = state.outside
+        if elsewhere.opened is not None:
+            return RunReport(
+                simulation_id=key,
+                number=elsewhere.opened.number,
+                status=state.ended or "running",
+                seed=None,
+                steps=None,
+                step=max(elsewhere.last_step, 0),
+                parameters=dict(elsewhere.opened.parameters),
+                state_hash=None,
+                summary=None,
+            )
         status = "running" if state.chunks else "requested"
         if state.paused:
             status = "paused"
@@ -193,7 +215,7 @@ class Experiments:
         """Return what came out of a simulation once it is over, or holds."""
         while True:
             report = await self.run(key)
-            tell(report.step, report.steps)
+            tell(report.step, report.steps or 0)
             if report.status not in ("requested", "running"):
                 return report
             await _look(doing)
@@ -223,6 +245,8 @@ async def prove(
     for done, key in enumerate(wanted):
         tell(done, len(wanted))
         known = await runs.load(key, org_id)
+        if known.state.outside.opened is not None:
+            raise RunsElsewhere
         try:
             async for made, same in _compared(runs, known, first, last):
                 chunks += 1
@@ -275,6 +299,19 @@ async def _look(doing: asyncio.Task[None]) -> None:
     await asyncio.wait((doing,), timeout=LOOK)
     if doing.done():
         doing.result()
+
+
+def _described(known: OutsideExperimentDescribed, position: int) -> ExperimentReport:
+    return ExperimentReport(
+        experiment_id=known.experiment_id,
+        name=known.name,
+        status=known.status,
+        simulations=0,
+        counted=0,
+        position=position,
+        conditions=[],
+        runs=[],
+    )
 
 
 def _ordered(state: experiments.Experiment) -> list[SimulationCounted]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
 from events.experiments.vocabulary import ACTIONS, GATHER, OUTCOMES, SCALE
+from projections.experiments import outside_agent_actions
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -20,6 +21,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
+from projections.experiments.outside import beside
 from projections.projection import Filling, Index, Projection, Reference, Table
 
 
@@ -30,23 +32,35 @@ if TYPE_CHECKING:
 
 CHOSEN: Final = chosen("action")
 
-TABLE: Final = Table(
+_MADE: Final = Table(
     schema=SCHEMA,
     name="agent_actions",
-    version=1,
+    version=2,
     note="Actions of agents, as far as rows were captured or made",
     columns=(
         SIMULATION,
         integer("step_number", "When action occurred"),
         integer("agent", "Number of the agent"),
-        small("action", "Type of action taken, as a number"),
-        small("choice", "What the agent chose within the action, as a number"),
-        small("outcome", "What became of it, as a number"),
-        integer("target", "Number of the agent or resource it was for, -1 for none"),
-        bigint("before", "Resources before action, in 1/10000"),
-        bigint("after", "Resources after action, in 1/10000"),
-        integer("gain", "Reward received for action, in 1/10000"),
-        integer("quantity", "What was moved, taken, given or hurt, in 1/10000"),
+        small("action", "Type of action taken, as a number", nullable=True),
+        small(
+            "choice",
+            "What the agent chose within the action, as a number",
+            nullable=True,
+        ),
+        small("outcome", "What became of it, as a number", nullable=True),
+        integer(
+            "target",
+            "Number of the agent or resource it was for, -1 for none",
+            nullable=True,
+        ),
+        bigint("before", "Resources before action, in 1/10000", nullable=True),
+        bigint("after", "Resources after action, in 1/10000", nullable=True),
+        integer("gain", "Reward received for action, in 1/10000", nullable=True),
+        integer(
+            "quantity",
+            "What was moved, taken, given or hurt, in 1/10000",
+            nullable=True,
+        ),
         ORGANISATION,
     ),
     key=("simulation_id", "step_number", "agent"),
@@ -90,16 +104,16 @@ TABLE: Final = Table(
         text("agent_id", "Agent that took action"),
         text("action_type", "Type of action taken"),
         text("action_target_id", "Target of action (if any)", nullable=True),
-        text("state_before_id", "Reference to state before action"),
+        text("state_before_id", "Reference to state before action", nullable=True),
         text(
             "state_after_id",
             "Reference to state after action (NULL if agent died)",
             nullable=True,
         ),
-        double("resources_before", "Resources before action"),
-        double("resources_after", "Resources after action"),
-        double("reward", "Reward received for action"),
-        text("details", "Outcome, choice, amount and resource, as JSON"),
+        double("resources_before", "Resources before action", nullable=True),
+        double("resources_after", "Resources after action", nullable=True),
+        double("reward", "Reward received for action", nullable=True),
+        text("details", "Outcome, choice, amount and resource, as JSON", nullable=True),
     ),
     indexes=(
         Index(columns=("simulation_id", "agent")),
@@ -112,6 +126,11 @@ TABLE: Final = Table(
             target="simulation_id",
         ),
     ),
+)
+
+
+TABLE: Final = beside(
+    _MADE, outside_agent_actions.TABLE, {"action_id": "coalesce(o.action_id, o.place)"}
 )
 
 

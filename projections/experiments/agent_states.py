@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
+from projections.experiments import outside_agent_states
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -16,6 +17,7 @@ from projections.experiments.columns import (
     integer,
     text,
 )
+from projections.experiments.outside import beside
 from projections.projection import Filling, Index, Projection, Reference, Table
 
 
@@ -24,22 +26,22 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-TABLE: Final = Table(
+_MADE: Final = Table(
     schema=SCHEMA,
     name="agent_states",
-    version=1,
+    version=2,
     note="States of agents at the end of steps, as far as rows were captured or made",
     columns=(
         SIMULATION,
         integer("step_number", "Simulation step number"),
         integer("agent", "Number of the agent"),
-        integer("x", "X coordinate, in 1/10000"),
-        integer("y", "Y coordinate, in 1/10000"),
-        bigint("resources", "Current resource amount, in 1/10000"),
-        integer("health", "Current health points, in 1/10000"),
-        flag("is_defending", "Whether agent is in defensive stance"),
-        bigint("reward", "Accumulated reward, in 1/10000"),
-        integer("age", "Agent's current age in steps"),
+        integer("x", "X coordinate, in 1/10000", nullable=True),
+        integer("y", "Y coordinate, in 1/10000", nullable=True),
+        bigint("resources", "Current resource amount, in 1/10000", nullable=True),
+        integer("health", "Current health points, in 1/10000", nullable=True),
+        flag("is_defending", "Whether agent is in defensive stance", nullable=True),
+        bigint("reward", "Accumulated reward, in 1/10000", nullable=True),
+        integer("age", "Agent's current age in steps", nullable=True),
         ORGANISATION,
     ),
     key=("simulation_id", "step_number", "agent"),
@@ -60,12 +62,12 @@ TABLE: Final = Table(
     view_columns=(
         text("id", "Unique identifier (agent_id-step_number)"),
         text("agent_id", "Reference to Agents table"),
-        double("position_x", "X coordinate"),
-        double("position_y", "Y coordinate"),
-        double("position_z", "Z coordinate, 0 on a plane"),
-        double("resource_level", "Current resource amount"),
-        double("current_health", "Current health points"),
-        double("total_reward", "Accumulated reward"),
+        double("position_x", "X coordinate", nullable=True),
+        double("position_y", "Y coordinate", nullable=True),
+        double("position_z", "Z coordinate, 0 on a plane", nullable=True),
+        double("resource_level", "Current resource amount", nullable=True),
+        double("current_health", "Current health points", nullable=True),
+        double("total_reward", "Accumulated reward", nullable=True),
     ),
     indexes=(Index(columns=("simulation_id", "agent")),),
     references=(
@@ -75,6 +77,11 @@ TABLE: Final = Table(
             target="simulation_id",
         ),
     ),
+)
+
+
+TABLE: Final = beside(
+    _MADE, outside_agent_states.TABLE, {"id": "o.agent_id || '-' || o.step_number"}
 )
 
 

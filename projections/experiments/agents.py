@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded
 from events.experiments.vocabulary import FINE, GENES, KINDS, SCALE
+from projections.experiments import outside_agents
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -17,6 +18,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
+from projections.experiments.outside import beside
 from projections.projection import Filling, Index, Projection, Reference, Table
 
 
@@ -25,25 +27,33 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-TABLE: Final = Table(
+_MADE: Final = Table(
     schema=SCHEMA,
     name="agents",
-    version=1,
+    version=2,
     note="Agents of simulations: how they came to be, and when they died",
     columns=(
         SIMULATION,
         integer("agent", "Number of the agent, from 0 in the order of birth"),
         integer("birth_time", "Simulation step when agent was created"),
-        small("kind", "Type of agent, as a number"),
-        double("position_x", "Initial X coordinate"),
-        double("position_y", "Initial Y coordinate"),
-        double("initial_resources", "Starting resource amount"),
-        double("starting_health", "Starting health points"),
-        integer("starvation_threshold", "Steps agent can survive without resources"),
-        integer("generation", "Generation number in evolutionary lineage"),
-        integer("parent", "Number of the parent, -1 for none"),
-        integer("other_parent", "Number of the second parent, -1 for none"),
-        bigint("genome", "Hash of the agent's genes, as a number"),
+        small("kind", "Type of agent, as a number", nullable=True),
+        double("position_x", "Initial X coordinate", nullable=True),
+        double("position_y", "Initial Y coordinate", nullable=True),
+        double("initial_resources", "Starting resource amount", nullable=True),
+        double("starting_health", "Starting health points", nullable=True),
+        integer(
+            "starvation_threshold",
+            "Steps agent can survive without resources",
+            nullable=True,
+        ),
+        integer(
+            "generation", "Generation number in evolutionary lineage", nullable=True
+        ),
+        integer("parent", "Number of the parent, -1 for none", nullable=True),
+        integer(
+            "other_parent", "Number of the second parent, -1 for none", nullable=True
+        ),
+        bigint("genome", "Hash of the agent's genes, as a number", nullable=True),
         *(double(f"gene_{name}", f"Gene: {name.replace('_', ' ')}") for name in GENES),
         ORGANISATION,
     ),
@@ -66,13 +76,13 @@ TABLE: Final = Table(
     """,
     view_columns=(
         text("agent_id", "Unique identifier for each agent"),
-        text("agent_type", "Type of agent (system/independent/control)"),
+        text("agent_type", "Type of agent (system/independent/control)", nullable=True),
         integer(
             "death_time",
             "Simulation step when agent died (NULL if alive)",
             nullable=True,
         ),
-        text("genome_id", "Unique identifier for agent's genome"),
+        text("genome_id", "Unique identifier for agent's genome", nullable=True),
         text("parent_id", "Agent that it is a child of", nullable=True),
         text("other_parent_id", "Second parent, if there is one", nullable=True),
         text("death_cause", "What it died of (NULL if alive)", nullable=True),
@@ -89,6 +99,9 @@ TABLE: Final = Table(
         ),
     ),
 )
+
+
+TABLE: Final = beside(_MADE, outside_agents.TABLE)
 
 
 def arrange(rows: "npt.NDArray[np.void]", event: ChunkRecorded) -> dict[str, Any]:

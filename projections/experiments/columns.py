@@ -38,9 +38,9 @@ def bigint(name: str, note: str, *, nullable: bool = False) -> Column:
     return Column(name=name, type="bigint", note=note, nullable=nullable)
 
 
-def small(name: str, note: str) -> Column:
+def small(name: str, note: str, *, nullable: bool = False) -> Column:
     """Return a column of small integers."""
-    return Column(name=name, type="smallint", note=note, nullable=False)
+    return Column(name=name, type="smallint", note=note, nullable=nullable)
 
 
 def double(name: str, note: str, *, nullable: bool = False) -> Column:
@@ -48,9 +48,9 @@ def double(name: str, note: str, *, nullable: bool = False) -> Column:
     return Column(name=name, type="double precision", note=note, nullable=nullable)
 
 
-def flag(name: str, note: str) -> Column:
+def flag(name: str, note: str, *, nullable: bool = False) -> Column:
     """Return a boolean column."""
-    return Column(name=name, type="boolean", note=note, nullable=False)
+    return Column(name=name, type="boolean", note=note, nullable=nullable)
 
 
 def moment(name: str, note: str, *, nullable: bool = False) -> Column:

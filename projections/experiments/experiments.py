@@ -12,6 +12,7 @@ from events.experiments.experiments import (
     ExperimentPaused,
     ExperimentResumed,
     ExperimentStarted,
+    OutsideExperimentDescribed,
     SimulationCounted,
 )
 from events.message import Event, Recorded
@@ -28,13 +29,13 @@ from projections.experiments.columns import (
     moment,
     text,
 )
-from projections.projection import Index, Projection, Rows, Table
+from projections.projection import Index, Projection, Rows, Table, Value
 
 
 TABLE: Final = Table(
     schema=SCHEMA,
     name="experiments",
-    version=1,
+    version=2,
     note="Experiments: runs of populations that answer a question together",
     columns=(
         text("experiment_id", "Experiment identifier"),
@@ -48,11 +49,12 @@ TABLE: Final = Table(
             "Runs by outcome, and means and deviations of each condition",
             nullable=True,
         ),
-        integer("simulations", "How many runs it has"),
+        integer("simulations", "How many runs it has, of those made here"),
         integer("counted", "How many of them have ended"),
         moment("started_at", "When its runs were asked for", nullable=True),
         moment("ended_at", "When it was over", nullable=True),
         text("creator_user_id", "Creator user ID"),
+        text("external_id", "What it is called where it is made", nullable=True),
         *CREATED,
     ),
     key=("experiment_id",),
@@ -80,8 +82,11 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     None,
                     None,
                     recorded.actor_id,
+                    None,
                     *created(recorded),
                 )
+            case OutsideExperimentDescribed() as event:
+                _described(recorded, event, rows)
             case ExperimentStarted() as event:
                 rows.patch(
                     key(event.experiment_id),
@@ -120,6 +125,33 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                 )
 
 
+def _described(
+    recorded: Recorded[Event], event: OutsideExperimentDescribed, rows: Rows
+) -> None:
+    """Show what was last said of an experiment elsewhere."""
+    said: dict[str, Value] = {
+        "name": event.name,
+        "description": event.description,
+        "hypothesis": event.hypothesis,
+        "status": event.status,
+        "variables": jsonb(event.variables),
+        "results_summary": jsonb(event.results_summary),
+        "external_id": event.external_id,
+    }
+    if event.revision > 1:
+        rows.patch(key(event.experiment_id), **said, updated_at=recorded.recorded_at)
+        return
+    shown = {
+        "experiment_id": str(event.experiment_id),
+        **said,
+        "simulations": 0,
+        "counted": 0,
+        "creator_user_id": recorded.actor_id,
+        **dict(zip((each.name for each in CREATED), created(recorded), strict=True)),
+    }
+    rows.insert(*(shown.get(column.name) for column in TABLE.columns))
+
+
 PROJECTION: Final = Projection(
     table=TABLE,
     events=(
@@ -130,6 +162,7 @@ PROJECTION: Final = Projection(
         ExperimentResumed,
         ExperimentCancelled,
         ExperimentCompleted,
+        OutsideExperimentDescribed,
     ),
     project=project,
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final
 from events.experiments.simulations import ChunkRecorded
 from events.experiments.vocabulary import CAUSES, SCALE
 from projections.copying import places
+from projections.experiments import outside_health_incidents
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -19,6 +20,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
+from projections.experiments.outside import beside
 from projections.projection import Filling, Index, Projection, Reference, Table
 
 
@@ -27,20 +29,22 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-TABLE: Final = Table(
+_MADE: Final = Table(
     schema=SCHEMA,
     name="health_incidents",
-    version=1,
+    version=2,
     note="Changes of agents' health, with their causes",
     columns=(
         SIMULATION,
         integer("step_number", "When incident occurred"),
         integer("place", "Which incident of the step, from 0"),
         integer("agent", "Number of the agent"),
-        double("health_before", "Health before incident"),
-        double("health_after", "Health after incident"),
-        small("cause_number", "Cause of health change, as a number"),
-        integer("other", "Number of the agent that caused it, -1 for none"),
+        double("health_before", "Health before incident", nullable=True),
+        double("health_after", "Health after incident", nullable=True),
+        small("cause_number", "Cause of health change, as a number", nullable=True),
+        integer(
+            "other", "Number of the agent that caused it, -1 for none", nullable=True
+        ),
         ORGANISATION,
     ),
     key=("simulation_id", "step_number", "place"),
@@ -65,8 +69,12 @@ TABLE: Final = Table(
     view_columns=(
         bigint("incident_id", "Unique identifier for incident"),
         text("agent_id", "Affected agent"),
-        text("cause", "Cause of health change"),
-        text("details", "Change, whether fatal, and who caused it, as JSON"),
+        text("cause", "Cause of health change", nullable=True),
+        text(
+            "details",
+            "Change, whether fatal, and who caused it, as JSON",
+            nullable=True,
+        ),
     ),
     indexes=(Index(columns=("simulation_id", "agent")),),
     references=(
@@ -76,6 +84,13 @@ TABLE: Final = Table(
             target="simulation_id",
         ),
     ),
+)
+
+
+TABLE: Final = beside(
+    _MADE,
+    outside_health_incidents.TABLE,
+    {"incident_id": "coalesce(o.incident_id, o.place)"},
 )
 
 

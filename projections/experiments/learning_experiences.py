@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
 from events.experiments.vocabulary import MODULES, SELECT
+from projections.experiments import outside_learning_experiences
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -20,6 +21,7 @@ from projections.experiments.columns import (
     text,
     word,
 )
+from projections.experiments.outside import beside
 from projections.projection import Filling, Index, Projection, Reference, Table
 
 
@@ -30,18 +32,18 @@ if TYPE_CHECKING:
 
 TAKEN: Final = chosen("module", "action_taken")
 
-TABLE: Final = Table(
+_MADE: Final = Table(
     schema=SCHEMA,
     name="learning_experiences",
-    version=1,
+    version=2,
     note="Decisions of learning modules, as far as rows were captured or made",
     columns=(
         SIMULATION,
         integer("step_number", "When experience occurred"),
         integer("agent", "Number of the agent"),
         small("module", "Learning module, as a number"),
-        small("action_taken", "Action index taken"),
-        integer("gain", "Reward received, in 1/10000"),
+        small("action_taken", "Action index taken", nullable=True),
+        integer("gain", "Reward received, in 1/10000", nullable=True),
         ORGANISATION,
     ),
     key=("simulation_id", "step_number", "agent", "module"),
@@ -63,9 +65,9 @@ TABLE: Final = Table(
         bigint("experience_id", "Unique identifier for experience"),
         text("agent_id", "Agent that had experience"),
         text("module_type", "Type of learning module"),
-        text("module_id", "Identifier for specific module"),
-        text("action_taken_mapped", "Human-readable action description"),
-        double("reward", "Reward received"),
+        text("module_id", "Identifier for specific module", nullable=True),
+        text("action_taken_mapped", "Human-readable action description", nullable=True),
+        double("reward", "Reward received", nullable=True),
     ),
     indexes=(
         Index(columns=("simulation_id", "agent")),
@@ -78,6 +80,16 @@ TABLE: Final = Table(
             target="simulation_id",
         ),
     ),
+)
+
+
+TABLE: Final = beside(
+    _MADE,
+    outside_learning_experiences.TABLE,
+    {
+        "module": "(-1)::smallint",
+        "experience_id": "coalesce(o.experience_id, o.place)",
+    },
 )
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
+from projections.experiments import outside_resource_states
 from projections.experiments.columns import (
     ORGANISATION,
     OWN_ORGANISATION,
@@ -14,6 +15,7 @@ from projections.experiments.columns import (
     double,
     integer,
 )
+from projections.experiments.outside import beside
 from projections.projection import Filling, Index, Projection, Reference, Table
 
 
@@ -22,18 +24,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-TABLE: Final = Table(
+_MADE: Final = Table(
     schema=SCHEMA,
     name="resource_states",
-    version=1,
+    version=2,
     note="States of resources at the end of steps, as far as rows were made",
     columns=(
         SIMULATION,
         integer("step_number", "Simulation step number"),
         integer("resource_id", "Unique resource identifier"),
-        integer("held", "Current resource amount, in 1/10000"),
-        integer("x", "X coordinate, in 1/10000"),
-        integer("y", "Y coordinate, in 1/10000"),
+        integer("held", "Current resource amount, in 1/10000", nullable=True),
+        integer("x", "X coordinate, in 1/10000", nullable=True),
+        integer("y", "Y coordinate, in 1/10000", nullable=True),
         ORGANISATION,
     ),
     key=("simulation_id", "step_number", "resource_id"),
@@ -49,9 +51,9 @@ TABLE: Final = Table(
     """,
     view_columns=(
         bigint("id", "Unique identifier for state record"),
-        double("amount", "Current resource amount"),
-        double("position_x", "X coordinate"),
-        double("position_y", "Y coordinate"),
+        double("amount", "Current resource amount", nullable=True),
+        double("position_x", "X coordinate", nullable=True),
+        double("position_y", "Y coordinate", nullable=True),
     ),
     indexes=(Index(columns=("simulation_id", "resource_id")),),
     references=(
@@ -61,6 +63,11 @@ TABLE: Final = Table(
             target="simulation_id",
         ),
     ),
+)
+
+
+TABLE: Final = beside(
+    _MADE, outside_resource_states.TABLE, {"id": "coalesce(o.id, o.place)"}
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from events.experiments.outside import OutsideSimulationOpened
 from events.experiments.simulations import BranchResolved, SimulationRequested
 from events.message import Event, Recorded
 from projections.experiments.columns import (
@@ -55,8 +56,18 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     jsonb({"seed": event.seed, **event.configuration}),
                     recorded.org_id,
                 )
+            case OutsideSimulationOpened() as event:
+                rows.insert(
+                    recorded.position,
+                    str(event.simulation_id),
+                    int(recorded.recorded_at.timestamp()),
+                    jsonb(event.configuration),
+                    recorded.org_id,
+                )
 
 
 PROJECTION: Final = Projection(
-    table=TABLE, events=(SimulationRequested, BranchResolved), project=project
+    table=TABLE,
+    events=(SimulationRequested, BranchResolved, OutsideSimulationOpened),
+    project=project,
 )

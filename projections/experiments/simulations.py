@@ -5,6 +5,11 @@ from typing import Final
 
 import msgspec
 
+from events.experiments.outside import (
+    OutsideRowsRecorded,
+    OutsideSimulationEnded,
+    OutsideSimulationOpened,
+)
 from events.experiments.simulations import (
     BranchRequested,
     BranchResolved,
@@ -37,7 +42,7 @@ from projections.projection import Index, Projection, Reference, Rows, Table, Va
 TABLE: Final = Table(
     schema=SCHEMA,
     name="simulations",
-    version=1,
+    version=2,
     note="Simulations: runs of populations, alone or of an experiment",
     columns=(
         bigint("simulation_id", "Unique identifier for simulation"),
@@ -54,7 +59,11 @@ TABLE: Final = Table(
         jsonb_column("results_summary", "Summary of results", nullable=True),
         text("simulation_db_path", "Where it is recorded: the stream that replays it"),
         text("ruleset", "Rules that it follows", nullable=True),
-        text("engine", "Engine that makes it", nullable=True),
+        text(
+            "engine",
+            "Engine that makes it, or model that was recorded or imported",
+            nullable=True,
+        ),
         bigint("seed", "Seed that every draw follows from", nullable=True),
         integer("steps", "How many steps it is to have", nullable=True),
         integer("step", "Last step that is recorded", nullable=True),
@@ -63,6 +72,7 @@ TABLE: Final = Table(
         text("parent_key", "Simulation that it branches from", nullable=True),
         integer("branch_step", "Step that it branches from", nullable=True),
         text("reason", "Why it was cancelled or failed", nullable=True),
+        text("external_id", "What it is called where it runs", nullable=True),
         *CREATED,
     ),
     key=("simulation_id",),
@@ -91,6 +101,8 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                 rows.insert(*_requested(recorded, event))
             case BranchRequested() as event:
                 rows.insert(*_branched(recorded, event))
+            case OutsideSimulationOpened() as event:
+                rows.insert(*_opened(recorded, event))
             case ChunkRecorded() as event:
                 rows.patch(
                     (event.simulation,),
@@ -99,8 +111,25 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     state_hash=event.state_hash,
                     updated_at=recorded.recorded_at,
                 )
+            case OutsideRowsRecorded() as event:
+                rows.patch_where(
+                    "_id",
+                    str(event.simulation_id),
+                    **_grown(event),
+                    updated_at=recorded.recorded_at,
+                )
             case _:
                 _follow(recorded, rows)
+
+
+def _grown(event: OutsideRowsRecorded) -> dict[str, Value]:
+    """Return what changes of a simulation elsewhere with a batch."""
+    found: dict[str, Value] = {}
+    if event.last_step >= 0:
+        found["step"] = event.last_step
+    if event.latest:
+        found["latest"] = jsonb(event.latest)
+    return found
 
 
 def _requested(
@@ -122,7 +151,7 @@ def _requested(
         None,
         event.seed,
         event.steps,
-        *(None,) * 6,
+        *(None,) * 7,
         *created(recorded),
     )
 
@@ -149,6 +178,30 @@ def _branched(recorded: Recorded[Event], event: BranchRequested) -> tuple[Value,
         str(event.parent_id),
         event.at_step,
         None,
+        None,
+        *created(recorded),
+    )
+
+
+def _opened(
+    recorded: Recorded[Event], event: OutsideSimulationOpened
+) -> tuple[Value, ...]:
+    experiment = event.experiment_id
+    return (
+        recorded.position,
+        str(event.simulation_id),
+        None if experiment is None else str(experiment),
+        event.number,
+        event.start_time or recorded.recorded_at,
+        None,
+        "running",
+        jsonb(event.parameters),
+        None,
+        recorded.stream_id,
+        None,
+        f"{event.origin}: {event.model}",
+        *(None,) * 8,
+        event.name,
         *created(recorded),
     )
 
@@ -181,6 +234,13 @@ def _follow(recorded: Recorded[Event], rows: Rows) -> None:
             values = {"status": "cancelled", "end_time": now, "reason": event.reason}
         case SimulationFailed() as event:
             values = {"status": "failed", "end_time": now, "reason": event.reason}
+        case OutsideSimulationEnded() as event:
+            values = {
+                "status": event.status,
+                "end_time": event.end_time or now,
+                "results_summary": jsonb(event.results_summary),
+                "reason": event.reason or None,
+            }
         case _:
             return
     rows.patch_where("_id", str(event.simulation_id), **values, updated_at=now)
@@ -199,6 +259,9 @@ PROJECTION: Final = Projection(
         SimulationCompleted,
         SimulationCancelled,
         SimulationFailed,
+        OutsideSimulationOpened,
+        OutsideRowsRecorded,
+        OutsideSimulationEnded,
     ),
     project=project,
 )

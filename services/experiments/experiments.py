@@ -76,9 +76,13 @@ class CancelExperiment(ExperimentsCommand, frozen=True, kw_only=True):
 
 
 class DescribeOutsideExperiment(ExperimentsCommand, frozen=True, kw_only=True):
-    """Say what an experiment that is made elsewhere is about, and how far it is."""
+    """Say what an experiment that is made elsewhere is about, and how far it is.
+
+    `external_id` is what it is called there.
+    """
 
     experiment_id: ExperimentId
+    external_id: Annotated[str, Meta(max_length=200)] = ""
     name: Name
     description: Description = ""
     hypothesis: Description = ""
@@ -191,6 +195,7 @@ def describe(
     described = OutsideExperimentDescribed(
         experiment_id=command.experiment_id,
         revision=1 if known is None else known.revision,
+        external_id=command.external_id,
         name=command.name,
         description=command.description,
         hypothesis=command.hypothesis,

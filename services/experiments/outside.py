@@ -90,6 +90,10 @@ class EndOutsideSimulation(ExperimentsCommand, frozen=True, kw_only=True):
 OutsideCommand = OpenOutsideSimulation | RecordOutsideRows | EndOutsideSimulation
 
 
+class RunsElsewhere(Refused):
+    """It runs elsewhere: what was recorded of it can be read, and not be made again."""
+
+
 class BatchDiffers(Refused):
     """Another batch was recorded under this number."""
 

@@ -29,6 +29,7 @@ Details = Annotated[str, Meta(max_length=4_096)]
 Step = Annotated[int, Meta(ge=0, le=INT32)]
 Count = Annotated[int, Meta(ge=-INT32, le=INT32)]
 Choice = Annotated[int, Meta(ge=-32_768, le=32_767)]
+Age = Annotated[float, Meta(ge=-INT32, le=INT32)]
 RowId = Annotated[int, Meta(ge=0, le=INT64)]
 
 Whole = Column[Count | None]
@@ -60,7 +61,7 @@ class SimulationSteps(Columns, frozen=True, kw_only=True):
     resource_efficiency: Real = []
     resource_distribution_entropy: Real = []
     average_agent_health: Real = []
-    average_agent_age: Real = []
+    average_agent_age: Column[Age | None] = []
     average_reward: Real = []
     combat_encounters: Whole = []
     successful_attacks: Whole = []
@@ -110,7 +111,10 @@ class AgentStates(Columns, frozen=True, kw_only=True):
 
 
 class ResourceStates(Columns, frozen=True, kw_only=True):
-    """States of resources; without an `id` their place in the recording is one."""
+    """States of resources; one of the same resource and step takes the earlier's place.
+
+    Without an `id` their place in the recording is one.
+    """
 
     step_number: Key[Step]
     resource_id: Key[Count]

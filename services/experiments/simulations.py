@@ -63,6 +63,7 @@ from services.experiments.outside import (
     OpenOutsideSimulation,
     OutsideCommand,
     OutsideSimulation,
+    RunsElsewhere,
     decide_outside,
     evolve_outside,
 )
@@ -201,10 +202,6 @@ class OutOfOrder(Refused):
 
 class NotRecorded(Refused):
     """These steps have not been made."""
-
-
-class RunsElsewhere(Refused):
-    """It runs elsewhere, and is only recorded here."""
 
 
 class Chunk(msgspec.Struct, frozen=True):

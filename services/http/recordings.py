@@ -16,6 +16,7 @@ from events.log import Blobs, EventLog
 from events.message import Event, Recorded
 from services.experiments import simulations
 from services.experiments.analysis.recording import Piece, Recording
+from services.experiments.outside import RunsElsewhere
 from services.experiments.simulations import Simulation
 
 
@@ -48,6 +49,8 @@ class Recordings:
         if not stream.events or stream.org_id != org_id:
             raise Missing("There is no such simulation.")
         state = _folded(stream.events)
+        if state.outside.opened is not None:
+            raise RunsElsewhere
         if state.configuration is None:
             raise Missing("It is not known yet where this branch begins.")
         before: list[Piece] = []

@@ -28,6 +28,7 @@ from services.engines.population.chunks import (
 )
 from services.engines.population.configuration import branched, configuration
 from services.experiments import simulations
+from services.experiments.outside import RunsElsewhere
 from services.experiments.reactions import RowsBody, SimulateBody
 from services.experiments.simulations import (
     FailSimulation,
@@ -213,6 +214,8 @@ class Simulate:
         parent = await self._runs.load(branch.parent_id, lease.job.org_id)
         state = parent.state
         base = state.configuration
+        if state.outside.opened is not None:
+            raise RunsElsewhere(path="$.parent_id")
         if (
             base is None
             or not state.chunks

@@ -14,6 +14,7 @@ from tests.projections.playgrounds import story as playgrounds
 from tests.projections.testing import story as testing
 from tests.recorded import recorded
 from tests.services.experiments import examples as experiments
+from tests.services.experiments import outside_examples
 
 
 STORIES: Final[Mapping[str, Callable[[], list[Event]]]] = {
@@ -25,6 +26,7 @@ STORIES: Final[Mapping[str, Callable[[], list[Event]]]] = {
         experiments.STARTED,
         experiments.requested(),
         experiments.recorded(experiments.chunk(1, 333)),
+        *outside_examples.happened(),
     ],
     "audit": lambda: [*playgrounds.whole(), *testing.whole()],
 }

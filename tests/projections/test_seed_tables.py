@@ -21,7 +21,7 @@ UUID: Final = "uuid"
 TEXTS: Final = "text[]"
 NUMERIC: Final = "numeric"
 
-SHARED: Final = {"columns"}  # what modules of tables have in common
+SHARED: Final = {"columns", "outside"}  # what modules of tables have in common
 
 PROMISED: Final = {
     "testing.simulation_personas": {

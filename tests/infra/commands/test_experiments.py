@@ -1,9 +1,6 @@
 """Experiments are made, proved, branched and held from the command line."""
 
 import asyncio
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -130,31 +127,6 @@ async def test_rows_come_into_the_tables_when_asked_for(up: Up) -> None:
     async with asyncio.timeout(60):
         while (await sql(up, query))[0]["steps"] != 10:
             pass
-
-
-async def test_a_run_is_exported_with_keys_that_hold(up: Up, tmp_path: Path) -> None:
-    found = await made(up, "--capture", 50)
-    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
-    exported = await experiments(up, "export", run, "--out", out)
-    again = await experiments(up, "export", run, "--out", out)
-
-    assert exported.code == 0, exported
-    assert again.problem == ("FileThere", None)
-    with closing(sqlite3.connect(out)) as file:
-        assert file.execute("PRAGMA foreign_key_check").fetchall() == []
-        counts = {
-            table: file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
-            for table in exported.json["rows"]
-        }
-        assert counts == exported.json["rows"]
-        assert (counts["experiments"], counts["simulation_steps"]) == (1, 401)
-        ids = file.execute(
-            "SELECT id, agent_id || '-' || step_number FROM agent_states"
-        ).fetchall()
-        assert ids
-        assert all(given == made_of for given, made_of in ids)
-        after = "SELECT count(state_after_id) FROM agent_actions WHERE step_number = 50"
-        assert file.execute(after).fetchone()[0]
 
 
 async def test_a_grid_of_parameters_is_compared(up: Up) -> None:

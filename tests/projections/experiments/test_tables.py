@@ -13,6 +13,7 @@ from services.experiments.simulations import RequestRows
 from tests.projections.experiments.world import Shown
 from tests.projections.test_seed_queries import let_read
 from tests.services.experiments.examples import BRANCH, EXPERIMENT, SIMULATION, STRENGTH
+from tests.services.experiments.outside_examples import STORY
 
 
 TEXT: Final = "text"
@@ -371,6 +372,8 @@ async def test_rows_that_were_asked_for_take_the_place_of_others(shown: Shown) -
 
 
 async def test_rebuilt_tables_equal_the_live_ones(shown: Shown) -> None:
+    await shown.floor.ask(*STORY)
+    await shown.feed()
     on = shown.operations
     await on.rebuild()
     for projection in EXPERIMENTS.projections:

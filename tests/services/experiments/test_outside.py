@@ -1,7 +1,6 @@
 """Simulations that run elsewhere: opened, recorded in order and once, ended."""
 
-from typing import Any, Final
-from uuid import UUID
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,73 +14,32 @@ from events.experiments.outside import (
     OutsideSimulationOpened,
     unpacked,
 )
-from events.ids import ExperimentId, SimulationId
 from services.decoding import command_decoder
 from services.experiments.common import AlreadyExists, Ended
-from services.experiments.experiments import DescribeOutsideExperiment
 from services.experiments.outside import (
     BatchDiffers,
     BatchMissing,
-    EndOutsideSimulation,
     NoRows,
-    OpenOutsideSimulation,
     RecordOutsideRows,
+    RunsElsewhere,
 )
 from services.experiments.outside_rows import (
-    AgentDeaths,
     Agents,
-    AgentStates,
     LengthsDiffer,
     OutsideRows,
-    SimulationSteps,
 )
 from services.experiments.outside_rows import given as columns_of
-from services.experiments.simulations import PauseSimulation, RunsElsewhere
+from services.experiments.simulations import PauseSimulation
 from tests.given import given
 from tests.services.experiments.examples import CREATE, EXPERIMENT, REQUEST, SIMULATION
-
-
-ELSEWHERE: Final = SimulationId(UUID("01932c5e-7b00-7104-8000-000000000004"))
-GROUP: Final = ExperimentId(UUID("01932c5e-7b00-7105-8000-000000000005"))
-DESCRIBE: Final = DescribeOutsideExperiment(
-    experiment_id=GROUP,
-    name="Dry summers",
-    hypothesis="Those who share outlive the others.",
-    variables={"rain": [0.1, 0.4]},
-)
-OPEN: Final = OpenOutsideSimulation(
-    simulation_id=ELSEWHERE,
-    name="sim_001",
-    model="meadow 2.1",
-    experiment=DESCRIBE,
-    parameters={"rain": 0.1},
-    configuration={"width": 100},
-)
-FIRST: Final = RecordOutsideRows(
-    simulation_id=ELSEWHERE,
-    batch=1,
-    rows=OutsideRows(
-        agents=Agents(
-            agent_id=["ant", "bee"], birth_time=[0, 0], agent_type=["control", None]
-        ),
-        simulation_steps=SimulationSteps(
-            step_number=[0, 1], total_agents=[2, 1], average_reward=[None, 0.5]
-        ),
-    ),
-)
-SECOND: Final = RecordOutsideRows(
-    simulation_id=ELSEWHERE,
-    batch=2,
-    rows=OutsideRows(
-        agents=Agents(agent_id=["cat"], birth_time=[3]),
-        agent_deaths=AgentDeaths(agent_id=["ant"], death_time=[4], cause=["heat"]),
-        agent_states=AgentStates(
-            step_number=[1], agent_id=["bee"], position_x=[0.1], is_defending=[True]
-        ),
-    ),
-)
-END: Final = EndOutsideSimulation(
-    simulation_id=ELSEWHERE, results_summary={"final_population": 1}
+from tests.services.experiments.outside_examples import (
+    DESCRIBE,
+    ELSEWHERE,
+    END,
+    FIRST,
+    GROUP,
+    OPEN,
+    SECOND,
 )
 
 

@@ -1,0 +1,179 @@
+"""Simulations are exported as files that other tools open."""
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import MetaData, create_engine, select
+
+from tests.infra.commands.process import Up
+from tests.infra.commands.test_experiments import compiled, experiments, made, sql
+
+
+__all__ = ["compiled"]  # a fixture that runs by itself
+
+Row = Mapping[str, object]
+
+JSON_COLUMNS = {"parameters", "results_summary", "variables"}
+
+
+async def test_a_run_is_exported_with_keys_that_hold(up: Up, tmp_path: Path) -> None:
+    found = await made(up, "--capture", 50)
+    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
+    exported = await experiments(up, "export", run, "--out", out)
+    again = await experiments(up, "export", run, "--out", out)
+
+    assert exported.code == 0, exported
+    assert again.problem == ("FileThere", None)
+    with closing(sqlite3.connect(out)) as file:
+        assert file.execute("PRAGMA foreign_key_check").fetchall() == []
+        counts = {
+            table: file.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+            for table in exported.json["rows"]
+        }
+        assert counts == exported.json["rows"]
+        assert (counts["experiments"], counts["simulation_steps"]) == (1, 401)
+        ids = file.execute(
+            "SELECT id, agent_id || '-' || step_number FROM agent_states"
+        ).fetchall()
+        assert ids
+        assert all(given == made_of for given, made_of in ids)
+        after = "SELECT count(state_after_id) FROM agent_actions WHERE step_number = 50"
+        assert file.execute(after).fetchone()[0]
+
+
+async def test_an_exported_file_opens_in_tools_that_read_its_keys(
+    up: Up, tmp_path: Path
+) -> None:
+    found = await made(up, "--capture", 50)
+    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
+    await experiments(up, "export", run, "--out", out)
+    engine = create_engine(f"sqlite:///{out}")
+    known = MetaData()
+    known.reflect(engine)
+    tables = known.tables
+    targets = {
+        (key.parent.name, key.target_fullname)
+        for key in tables["agent_actions"].foreign_keys
+    }
+    actions, agents = tables["agent_actions"], tables["agents"]
+    states, simulations = tables["agent_states"], tables["simulations"]
+    joined = (
+        select(agents.c.agent_type, states.c.age, actions.c.reward)
+        .join(agents, agents.c.agent_id == actions.c.agent_id)
+        .join(states, states.c.id == actions.c.state_after_id)
+        .where(actions.c.step_number == 50)
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(joined).all()
+        started = connection.execute(select(simulations.c.start_time)).scalar_one()
+
+    assert targets == {
+        ("simulation_id", "simulations.simulation_id"),
+        ("agent_id", "agents.agent_id"),
+        ("action_target_id", "agents.agent_id"),
+        ("state_before_id", "agent_states.id"),
+        ("state_after_id", "agent_states.id"),
+    }
+    assert {row.agent_type for row in rows} <= {"system", "independent", "control"}
+    assert rows
+    assert isinstance(started, datetime)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+async def test_a_run_is_exported_as_typed_columns(
+    up: Up, tmp_path: Path, kind: str
+) -> None:
+    found = await made(up, "--capture", 50)
+    report, out = found.json["runs"][0], tmp_path / "run"
+    run = report["simulation_id"]
+    asked = ("export", run, "--out", out, "--format", kind)
+    exported = await experiments(up, *asked)
+    again = await experiments(up, *asked)
+
+    assert exported.code == 0, exported
+    assert again.problem == ("FileThere", None)
+    assert names(tmp_path) == {"run"}
+    counts = exported.json["rows"]
+    assert names(out) == {f"{name}.{kind}" for name in counts}
+    for name, count in counts.items():
+        table = _opened(out / f"{name}.{kind}")
+        shown = await sql(
+            up,
+            f"SELECT {', '.join(table.column_names)} FROM {name}"  # noqa: S608 - ours
+            f" WHERE {_of(name, run)}",
+        )
+        assert table.num_rows == count == len(shown)
+        assert _told(table) == _sorted(shown)
+        said = {key.decode(): value.decode() for key, value in _about(table).items()}
+        assert said["rehearsal.state_hash"] == report["state_hash"]
+        assert said["rehearsal.simulation"] == run
+        assert int(said["rehearsal.position"]) >= exported.json["position"] > 0
+    states = _opened(out / f"agent_states.{kind}").schema
+    assert str(states.field("age").type) == "int32"
+    assert str(states.field("is_defending").type) == "bool"
+    simulations = _opened(out / f"simulations.{kind}").schema
+    assert str(simulations.field("start_time").type) == "timestamp[us, tz=UTC]"
+
+
+async def test_nothing_is_left_of_an_export_that_fails(up: Up, tmp_path: Path) -> None:
+    nobody = "01932c5e-7b00-71ff-8000-0000000000ff"
+    for kind in ("sqlite", "parquet", "arrow"):
+        asked = ("export", nobody, "--out", tmp_path / "run", "--format", kind)
+        assert (await experiments(up, *asked)).problem[0] == "Missing"
+    run = (await made(up)).json["runs"][0]["simulation_id"]
+    answer = await experiments(up, "export", run, "--out", tmp_path / "no" / "run")
+    assert answer.problem[0] == "Missing"
+    assert names(tmp_path) == set()
+
+
+def names(folder: Path) -> set[str]:
+    """Return the names of what is in a folder."""
+    return {each.name for each in folder.iterdir()}
+
+
+def _opened(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as opened:
+        return opened.read_all()
+
+
+def _about(table: pa.Table) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = table.schema.metadata
+    return found
+
+
+def _of(table: str, run: str) -> str:
+    """Return the condition that rows of a table are of a run."""
+    key = "experiment_id" if table == "experiments" else "simulation_id"
+    return f"{key} = (SELECT {key} FROM simulations WHERE _id = '{run}')"  # noqa: S608
+
+
+def _told(table: pa.Table) -> list[str]:
+    """Return the rows of a file as SQL answers them, in a fixed order."""
+    kinds = {field.name: str(field.type) for field in table.schema}
+
+    def told(name: str, value: object) -> object:
+        if isinstance(value, datetime):
+            return value.isoformat().replace("+00:00", "Z")
+        if name in JSON_COLUMNS and isinstance(value, str):
+            return msgspec.json.decode(value)
+        assert value is None or kinds[name] != "timestamp[us, tz=UTC]"
+        return value
+
+    return _sorted(
+        {name: told(name, value) for name, value in row.items()}
+        for row in table.to_pylist()
+    )
+
+
+def _sorted(rows: Iterable[Row]) -> list[str]:
+    return sorted(map(repr, rows))
