@@ -21,6 +21,7 @@ from events.message import Command
 from infra.carrying import carrying
 from infra.clock import derived_id
 from infra.commands.demo_playground import judged
+from infra.commands.demo_population import Populated, compiling, populated
 from infra.commands.killing import Interrupted, hold_twice
 from infra.commands.runs import print_reliability
 from infra.commands.shared import (
@@ -85,12 +86,14 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     summary: Summary
     live: Interrupted
     judged: Judged
+    populated: Populated
     rows: dict[str, int]
 
     @property
     def ok(self) -> bool:
-        """Whether the killed worker did no harm."""
-        return self.live.each_ended_once and self.live.same_verdicts
+        """Whether the killed worker did no harm, and no step was missing."""
+        unharmed = self.live.each_ended_once and self.live.same_verdicts
+        return unharmed and self.populated.ok
 
 
 def demo(
@@ -102,6 +105,7 @@ def demo(
 ) -> int:
     """Start a stack, send commands, import a sample, hold a set while a worker dies.
 
+    Testers fill a playground, and an experiment is shown live while it is made.
     Work is carried by RabbitMQ where one is given, runs here or is installed, and by
     PostgreSQL elsewhere.
     """
@@ -191,7 +195,7 @@ async def _story(
     def token() -> str:
         return development.issue(OPERATOR, org=who.org, roles=["admin"])
 
-    async with Client(url, token) as client:
+    async with Client(url, token) as client, compiling(settings) as compiled:
         sent = await _commands(client)
         summary = await _import(settings, urls, who)
         _say("Holding a set live, twice with one seed, and killing a worker")
@@ -199,6 +203,9 @@ async def _story(
             live = await hold_twice(client, parts, pids)
         await caught_up(urls, live.position)
         evaluated = await judged(url, development, settings, urls, who)
+        async with core(settings, urls, name="demo") as parts:
+            farmed = await populated(client, parts, settings, who, compiled)
+        await caught_up(urls, farmed.position)
         rows = {name: await _table(client, name) for name in TABLES}
     async with reading(urls) as reader:
         found = await reliability(reader, who.identity(settings), str(summary.run_id))
@@ -211,6 +218,7 @@ async def _story(
         summary=summary,
         live=live,
         judged=evaluated,
+        populated=farmed,
         rows=rows,
     )
 

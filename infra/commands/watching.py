@@ -29,10 +29,8 @@ PATIENCE: Final = 5.0
 COLUMNS: Final = {
     "agents": "total_agents",
     "resources": "total_resources",
-    "health": "average_agent_health",
     "reward": "average_reward",
     "generation": "current_max_generation",
-    "fights": "combat_encounters",
     "diversity": "genetic_diversity",
 }
 
@@ -78,6 +76,8 @@ class Board:
 
     def __exit__(self, *_error: object) -> None:
         self._live.stop()
+        if not screen.is_terminal:
+            screen.line()
 
     def take(self, told: StepMetrics) -> None:
         """Count a step, or a window of steps."""
@@ -185,4 +185,4 @@ async def _shown(following: AsyncGenerator[Told, None], board: Board) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
