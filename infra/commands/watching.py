@@ -84,7 +84,7 @@ class Board:
         before = self._seen.pop(told.simulation_id, None)
         count = told.last_step - told.first_step + 1
         of = told.mean or told.metrics
-        born, died = round(of["births"] * count), round(of["deaths"] * count)
+        born, died = (round((of[name] or 0) * count) for name in ("births", "deaths"))
         self._steps += count
         self._seen[told.simulation_id] = Seen(
             simulation_id=told.simulation_id,
@@ -184,5 +184,7 @@ async def _shown(following: AsyncGenerator[Told, None], board: Board) -> str:
     return status
 
 
-def _short(value: float) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def _short(value: float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "" if value is None else str(value)

@@ -12,7 +12,17 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from events.experiments.experiments import ExperimentCancelled, ExperimentCompleted
+from events.experiments.experiments import (
+    ExperimentCancelled,
+    ExperimentCompleted,
+    OutsideExperimentDescribed,
+)
+from events.experiments.outside import (
+    OutsideRowsRecorded,
+    OutsideSimulationEnded,
+    OutsideSimulationOpened,
+    unpacked,
+)
 from events.experiments.simulations import (
     ChunkRecorded,
     SimulationCancelled,
@@ -29,9 +39,15 @@ STATUS: Final[Mapping[type[Event], str]] = {
     SimulationCancelled: "cancelled",
     SimulationFailed: "failed",
 }
+Ending = (
+    SimulationCompleted
+    | SimulationCancelled
+    | SimulationFailed
+    | OutsideSimulationEnded
+)
 ENDED: Final = frozenset(STATUS.values())
 
-Metrics = dict[str, int | float]
+Metrics = dict[str, int | float | None]
 
 
 class StepMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +55,9 @@ class StepMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
     `metrics` are the columns of `simulation_steps` at `last_step`. Of more than one
     step, `least`, `greatest` and `mean` tell what they were over all of the window.
-    `number` counts the runs of the experiment from 1.
+    `number` counts the runs of the experiment from 1. What was not recorded of a
+    simulation that runs elsewhere is null; a step of it that is recorded again is told
+    again.
     """
 
     simulation_id: int
@@ -83,6 +101,8 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     first: int
     last: int
+    whole: bool = True
+    """Whether every step is there, as of runs that are made here."""
 
     @property
     def steps(self) -> int:
@@ -90,14 +110,21 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
         return self.last - self.first + 1
 
 
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that is followed; where it runs elsewhere its events do not say the id."""
+
+    number: int
+    simulation_id: int | None = None
+
+
 class Watched(msgspec.Struct, frozen=True, kw_only=True):
     """A run or an experiment that is followed through the log.
 
-    `runs` are the numbers of all runs that may come. `status` and the runs that are
-    `under_way` were so at the position `since`, and follow the log from there.
+    `runs` are those that may come, as far as they are known. `status` and the runs that
+    are `under_way` were so at the position `since`, and follow the log from there.
     """
 
-    runs: Mapping[SimulationId, int]
+    runs: Mapping[SimulationId, Run]
     experiment_id: ExperimentId | None
     begin: int
     since: int
@@ -123,37 +150,73 @@ def noted(watched: Watched, recorded: Recorded[Event]) -> Watched:
         case SimulationRequested(simulation_id=run) if run in watched.runs:
             begun = {run} if recorded.position > watched.since else set()
             return replace(watched, under_way=watched.under_way | begun)
-        case SimulationCompleted() | SimulationCancelled() | SimulationFailed():
+        case (
+            SimulationCompleted()
+            | SimulationCancelled()
+            | SimulationFailed()
+            | OutsideSimulationEnded()
+        ):
             if event.simulation_id in watched.runs:
-                return _one_ended(watched, event.simulation_id, STATUS[type(event)])
+                return _one_ended(watched, event)
+        case OutsideSimulationOpened() | OutsideExperimentDescribed():
+            if recorded.position > watched.since and watched.experiment_id is not None:
+                return _told_elsewhere(watched, recorded.position, event)
         case _:
             pass
     return watched
 
 
-def _one_ended(watched: Watched, run: SimulationId, status: str) -> Watched:
-    if watched.experiment_id is None:
-        return replace(watched, status=status, over=True)
-    return replace(watched, under_way=watched.under_way - {run})
+def _told_elsewhere(
+    watched: Watched,
+    position: int,
+    event: OutsideSimulationOpened | OutsideExperimentDescribed,
+) -> Watched:
+    if event.experiment_id != watched.experiment_id:
+        return watched
+    if isinstance(event, OutsideExperimentDescribed):
+        return replace(watched, status=event.status)
+    run = Run(number=event.number, simulation_id=position)
+    return replace(
+        watched,
+        runs={**watched.runs, event.simulation_id: run},
+        under_way=watched.under_way | {event.simulation_id},
+    )
+
+
+def _one_ended(watched: Watched, event: Ending) -> Watched:
+    if watched.experiment_id is not None:
+        under_way = watched.under_way - {event.simulation_id}
+        return replace(watched, under_way=under_way)
+    if isinstance(event, OutsideSimulationEnded):
+        return replace(watched, status=event.status, over=True)
+    return replace(watched, status=STATUS[type(event)], over=True)
 
 
 def span_of(watched: Watched, recorded: Recorded[Event], cursor: Cursor) -> Span | None:
     """Return the steps that an event brings and that were not told, if any."""
-    event = recorded.event
-    if not isinstance(event, ChunkRecorded) or event.simulation_id not in watched.runs:
-        return None
-    first = event.first_step
+    match recorded.event:
+        case ChunkRecorded(simulation_id=key, first_step=first, last_step=last) as made:
+            simulation_id: int | None = made.simulation
+            whole = True
+        case OutsideRowsRecorded(simulation_id=key) as batch:
+            if key not in watched.runs or not batch.rows.get("simulation_steps"):
+                return None
+            steps = unpacked(batch.body)["simulation_steps"]["step_number"]
+            first, last, whole = min(steps), max(steps), False
+            simulation_id = watched.runs[key].simulation_id
+        case _:
+            return None
     if recorded.position == cursor.position:
-        told = event.last_step if cursor.step is None else cursor.step
-        first = max(first, told + 1)
-    if first > event.last_step:
+        first = max(first, (last if cursor.step is None else cursor.step) + 1)
+    if key not in watched.runs or first > last or simulation_id is None:
         return None
     return Span(
         position=recorded.position,
-        simulation_id=event.simulation,
-        number=watched.runs[event.simulation_id],
+        simulation_id=simulation_id,
+        number=watched.runs[key].number,
         first=first,
-        last=event.last_step,
+        last=last,
+        whole=whole,
     )
 
 

@@ -24,6 +24,7 @@ from services.experiments.watching import (
     Cursor,
     End,
     Metrics,
+    Run,
     Span,
     StepMetrics,
     Steps,
@@ -48,7 +49,7 @@ PAGE_STEPS: Final = 200
 METRICS: Final = tuple(
     column.name
     for column in TABLE.columns
-    if column.name not in {"simulation_id", "step_number", "org_id"}
+    if column.type in {"integer", "double precision"} and column.name != "step_number"
 )
 
 # One statement sees the rows and the checkpoint that was moved with them.
@@ -90,6 +91,15 @@ SELECT
     ) AS position
 FROM experiments.experiments AS e
 WHERE e.experiment_id = $1
+"""
+
+RUNS: Final = """
+SELECT
+    s._id,
+    s.simulation_id,
+    s.number
+FROM experiments.simulations AS s
+WHERE s.experiment_id = $1
 """
 
 EVERY_STEP: Final = f"""
@@ -154,7 +164,7 @@ class StepFeed:
         (row,) = rows
         key = SimulationId(UUID(row["_id"]))
         return Watched(
-            runs={key: row["number"]},
+            runs={key: Run(number=row["number"], simulation_id=number)},
             experiment_id=None,
             begin=number,
             since=row["position"],
@@ -168,9 +178,16 @@ class StepFeed:
         if not rows:
             raise Missing("There is no such experiment.")
         (row,) = rows
-        numbers = range(1, row["simulations"] + 1)
+        runs = {
+            simulation_id(key, number): Run(number=number)
+            for number in range(1, row["simulations"] + 1)
+        }
+        for run in await self._reader.read(identity, RUNS, [str(key)]):
+            runs[SimulationId(UUID(run["_id"]))] = Run(
+                number=run["number"], simulation_id=run["simulation_id"]
+            )
         return Watched(
-            runs={simulation_id(key, number): number for number in numbers},
+            runs=runs,
             experiment_id=key,
             begin=row["first"] or row["position"],
             since=row["position"],
@@ -232,8 +249,8 @@ class StepFeed:
             while first <= span.last:
                 args = [span.simulation_id, first, span.last]
                 rows = await self._reader.read(identity, EVERY_STEP, args)
-                last = rows[-1]["step_number"] if rows else -1
-                if len(rows) != last - first + 1:
+                last = rows[-1]["step_number"] if rows else span.last
+                if span.whole and len(rows) != last - first + 1:
                     raise _absent(span)
                 steps = [_step(span, row) for row in rows]
                 cursor = Cursor(span.position, None if last == span.last else last)
@@ -247,7 +264,7 @@ class StepFeed:
         for span, size in windows(spans, most):
             args = [span.simulation_id, span.first, span.last, size]
             rows = await self._reader.read(identity, WINDOWS, args)
-            if sum(row["steps"] for row in rows) != span.steps:
+            if span.whole and sum(row["steps"] for row in rows) != span.steps:
                 raise _absent(span)
             steps += [_window(span, row) for row in rows]
         return Cursor(spans[-1].position), Steps(steps=steps)
