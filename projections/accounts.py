@@ -48,9 +48,10 @@ EVENTS: Final[tuple[type[Event], ...]] = (
 )
 
 PROFILE: Final = ("full_name", "bio", "avatar_url", "profile_public", "allow_contact")
-UNIQUE: Final = (
+INDEXES: Final = (
     Index(columns=("org_id", "email"), unique=True),
     Index(columns=("org_id", "username"), unique=True),
+    Index(columns=("sealed_for",)),
 )
 
 
@@ -84,10 +85,16 @@ def columns(own: str) -> tuple[Column, ...]:
             note="Latest sign-in",
             visible=own,
         ),
+        Column(
+            name="sealed_for",
+            type="text",
+            nullable=False,
+            note="Organization and subject whose key seals the profile",
+        ),
     )
 
 
-def registered(event: UserRegistered) -> tuple[Value, ...]:
+def registered(org_id: str, event: UserRegistered) -> tuple[Value, ...]:
     """Return the values that a registration gives the `columns`."""
     return (
         event.user_id,
@@ -103,6 +110,7 @@ def registered(event: UserRegistered) -> tuple[Value, ...]:
         not event.invited,
         False,
         None,
+        sealed_for(org_id, event.subject_id),
     )
 
 
@@ -116,7 +124,8 @@ def follow(recorded: Recorded[Event], rows: Rows) -> None:
         case SubjectErased(subject_id=subject_id):
             # A sweep ends the stretch: who registers with the address that is free
             # now comes after it.
-            rows.patch_where("id", subject_id, **gone(subject_id))
+            whose = sealed_for(recorded.org_id, subject_id)
+            rows.patch_where("sealed_for", whose, **gone(subject_id))
         case EmailChanged(user_id=user_id) as event:
             email = known_as(user_id, event.email)
             rows.patch_where("id", user_id, email=stand_in(user_id))
@@ -163,6 +172,11 @@ def changes(event: Change) -> dict[str, Value]:
             return {"is_active": False, "is_erased": True, "password_hash": None}
         case _:
             assert_never(event)
+
+
+def sealed_for(org_id: str, subject_id: UUID) -> str:
+    """Return whose key seals a profile: nobody erases those of others."""
+    return f"{org_id}/{subject_id}"
 
 
 def gone(user_id: UUID) -> dict[str, Value]:

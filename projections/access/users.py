@@ -24,12 +24,12 @@ OWN: Final = f"id::text = access.current_actor_id() OR {ADMINISTRATOR}"
 TABLE: Final = Table(
     schema=SCHEMA,
     name="users",
-    version=1,
+    version=2,
     note="Accounts: one's own, and the public profiles of the organisation",
     columns=(*accounts.columns(OWN), *CREATED),
     key=("id",),
     rows=f"{OWN_ORGANISATION} AND (profile_public OR {OWN})",
-    indexes=(*accounts.UNIQUE, Index(columns=("org_id", "created_at"))),
+    indexes=(*accounts.INDEXES, Index(columns=("org_id", "created_at"))),
     everyone=True,
 )
 
@@ -39,7 +39,9 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
     for recorded in batch:
         match recorded.event:
             case UserRegistered() as event:
-                rows.insert(*accounts.registered(event), *created(recorded))
+                rows.insert(
+                    *accounts.registered(recorded.org_id, event), *created(recorded)
+                )
             case _:
                 accounts.follow(recorded, rows)
 

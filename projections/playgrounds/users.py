@@ -34,7 +34,7 @@ HOLDER: Final = " OR ".join(HOLDS.values())
 TABLE: Final = Table(
     schema=SCHEMA,
     name="users",
-    version=1,
+    version=2,
     note="Who holds a role in playgrounds: oneself, public profiles, one's testers",
     columns=(
         *accounts.columns(OWN),
@@ -49,7 +49,7 @@ TABLE: Final = Table(
         f" AND (profile_public OR {OWN}"
         " OR id = ANY (access.evaluating_users()::uuid[]))"
     ),
-    indexes=(*accounts.UNIQUE, BY_CREATION, Index(columns=("org_id", "is_admin"))),
+    indexes=(*accounts.INDEXES, BY_CREATION, Index(columns=("org_id", "is_admin"))),
     view="""
         SELECT
             t.*,
@@ -76,7 +76,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
         match recorded.event:
             case UserRegistered() as event:
                 rows.insert(
-                    *accounts.registered(event),
+                    *accounts.registered(recorded.org_id, event),
                     *(False for _ in HOLDS),
                     *organisation(recorded),
                     recorded.recorded_at,

@@ -17,7 +17,7 @@ from events.access.users import (
 from events.ids import SubjectId, UserId
 from events.message import ERASED
 from projections.access.users import PROJECTION
-from tests.given_rows import given
+from tests.given_rows import Given, given
 from tests.projections.access.story import (
     GONE,
     INES,
@@ -26,7 +26,7 @@ from tests.projections.access.story import (
     REGISTERED,
     RENAMED,
 )
-from tests.recorded import at
+from tests.recorded import at, recorded
 
 
 OTTO: Final = UserId(UUID(int=2))
@@ -97,6 +97,11 @@ def test_of_who_was_erased_nothing_is_left_however_it_is_told() -> None:
     unreadable = replace(REGISTERED, email=ERASED, username=ERASED, full_name=ERASED)
     emptied = replace(PROFILE, full_name=ERASED, bio=ERASED, avatar_url=ERASED)
     given(PROJECTION, unreadable, emptied, erased, GONE).then(left)
+
+
+def test_another_organisation_erases_nobody_here() -> None:
+    asked = recorded(GONE, after=1, org_id="museum")
+    Given(PROJECTION, [*recorded(REGISTERED), *asked]).then({"full_name": "Ines"})
 
 
 def test_a_freed_address_is_taken_after_it_is_free() -> None:
