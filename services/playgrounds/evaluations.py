@@ -45,6 +45,7 @@ from services.playgrounds.common import (
     ModelKey,
     PlaygroundsCommand,
     Reason,
+    check_owner,
 )
 
 
@@ -190,7 +191,7 @@ def decide(  # noqa: PLR0911 - one return for each command
         case WithdrawEvaluation():
             return withdraw(command, state, opened, meta)
         case ExcludeEvaluation():
-            return exclude(command, state, opened)
+            return exclude(command, state, opened, meta)
         case LapseEvaluation():
             return lapse(command, state, opened)
         case _:
@@ -384,9 +385,13 @@ def withdraw(
 
 
 def exclude(
-    command: ExcludeEvaluation, state: Evaluation, opened: EvaluationOpened
+    command: ExcludeEvaluation,
+    state: Evaluation,
+    opened: EvaluationOpened,
+    meta: Envelope,
 ) -> list[EvaluationEvent]:
     """Exclude a submitted evaluation, once."""
+    check_owner(opened.owner, meta)
     if not still_counts(state):
         return []
     return [

@@ -171,6 +171,7 @@ def test_the_owner_excludes_an_evaluation_and_says_why() -> None:
 def test_nobody_else_excludes_it() -> None:
     other = as_tester("bo", roles=["user"])
     submitted().when(EXCLUDE, meta=other).then_refused(NotYours)
+    opened().when(EXCLUDE, meta=other).then_refused(NotYours)
 
 
 @pytest.mark.parametrize("command", [SHOW, SUBMIT, ABANDON, WITHDRAW])
