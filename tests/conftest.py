@@ -41,6 +41,17 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"postgres: {best.name}{also}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    cells = sum(
+        int(str(value))
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "cells"
+    )
+    if cells:
+        terminalreporter.write_line(f"access matrix: {cells} cells as declared")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "database" not in metafunc.fixturenames:
         return

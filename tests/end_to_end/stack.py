@@ -63,7 +63,7 @@ from projections.sql import Pool
 from services.accounts.accounts import Accounts
 from services.client.client import Client
 from services.guard import PERMISSIONS
-from services.http.app import make_app
+from services.http.app import Calculations, make_app
 from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.http.reading import PoolReader
@@ -185,6 +185,35 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
 
     Identity providers are those of a file that is there already, if one is.
     """
+    settings, issuer = signed(database, folder)
+    async with AsyncExitStack() as opened:
+        urls = await opened.enter_async_context(wiring.database(settings))
+        await furnish(owner=urls.owner, projector=urls.projector)
+        api = await opened.enter_async_context(core(settings, urls, name="api"))
+        project = await opened.enter_async_context(core(settings, urls, name="project"))
+        await opened.enter_async_context(projecting(urls, project))
+        following = asyncio.create_task(follow_erasures(settings, project))
+        opened.push_async_callback(_end, following)
+        stack = Stack(
+            database=database,
+            settings=settings,
+            urls=urls,
+            url=await opened.enter_async_context(served(settings, api)),
+            api=api,
+            project=project,
+            operations=await opened.enter_async_context(
+                operating(urls, project, by="user:tests")
+            ),
+            reader=await opened.enter_async_context(reading(urls)),
+            issuer=issuer,
+            following=following,
+        )
+        yield stack
+        await assert_whole(stack)
+
+
+def signed(database: Database, folder: Path) -> tuple[Settings, Issuer]:
+    """Return the settings of a stack with its files in a folder, and its issuer."""
     key = Ed25519PrivateKey.generate()
     public = folder / "public.pem"
     public.write_bytes(
@@ -212,47 +241,38 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
         password_cost=10,
         identity_providers_file=providers if providers.exists() else None,
     )
-    async with AsyncExitStack() as opened:
-        urls = await opened.enter_async_context(wiring.database(settings))
-        await furnish(owner=urls.owner, projector=urls.projector)
-        api = await opened.enter_async_context(core(settings, urls, name="api"))
-        project = await opened.enter_async_context(core(settings, urls, name="project"))
-        await opened.enter_async_context(projecting(urls, project))
-        following = asyncio.create_task(follow_erasures(settings, project))
-        opened.push_async_callback(_end, following)
-        stack = Stack(
-            database=database,
-            settings=settings,
-            urls=urls,
-            url=await opened.enter_async_context(served(settings, api)),
-            api=api,
-            project=project,
-            operations=await opened.enter_async_context(
-                operating(urls, project, by="user:tests")
-            ),
-            reader=await opened.enter_async_context(reading(urls)),
-            issuer=Issuer(key, issuer=ISSUER, audience=ISSUER, clock=now),
-            following=following,
-        )
-        yield stack
-        await assert_whole(stack)
+    return settings, Issuer(key, issuer=ISSUER, audience=ISSUER, clock=now)
 
 
 @asynccontextmanager
 async def served(settings: Settings, api: Core) -> AsyncIterator[str]:
     """Yield where HTTP is served."""
+    async with (
+        application(settings, api, calculate=Calculator()) as app,
+        serving(app, host="127.0.0.1", port=0) as port,
+    ):
+        yield f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def application(
+    settings: Settings, api: Core, *, calculate: Calculations
+) -> AsyncIterator[web.Application]:
+    """Yield what answers HTTP."""
     ended: set[UUID | None] = set()
     async with (
         signing_in(settings, api, ended) as accounts,
         bearers(settings, api, ended) as believed,
     ):
-        app = _app(settings, api, accounts, believed)
-        async with serving(app, host="127.0.0.1", port=0) as port:
-            yield f"http://127.0.0.1:{port}"
+        yield _app(settings, api, accounts, believed, calculate)
 
 
 def _app(
-    settings: Settings, api: Core, accounts: Accounts | None, believed: Bearers
+    settings: Settings,
+    api: Core,
+    accounts: Accounts | None,
+    believed: Bearers,
+    calculate: Calculations,
 ) -> web.Application:
     watch, limits = Watch(api.pool), Limits(proxies=1)
     return make_app(
@@ -262,7 +282,7 @@ def _app(
         verifier=believed.verifier,
         reader=PoolReader(api.pool),
         snapshots=PoolSnapshots(api.pool),
-        calculate=Calculator(),
+        calculate=calculate,
         commands=COMMANDS,
         permissions=PERMISSIONS,
         tables=TABLES,
