@@ -7,6 +7,7 @@ import msgspec
 
 from events import conversation, reservations
 from events.access import (
+    addresses,
     organisations,
     service_tokens,
     sql_logins,
@@ -38,6 +39,7 @@ UNIONS: Final = (
     evaluations.EvaluationEvent,
     playgrounds.PlaygroundEvent,
     organisations.OrganisationEvent,
+    addresses.AddressEvent,
     users.UserEvent,
     experiments.ExperimentEvent,
     simulations.SimulationEvent,

@@ -24,7 +24,7 @@ class MessageAdded(ConversationEvent, frozen=True, kw_only=True):
     `engine` labels who made the text: `recorded`, `rules/<n>`, a model's name.
     """
 
-    personal: ClassVar[tuple[str, ...]] = ("text",)
+    personal: ClassVar[tuple[str, ...]] = ("text", "speaker")
 
     seq: int
     role: Role

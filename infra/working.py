@@ -26,6 +26,7 @@ from infra.postgres.transport import open_transport
 from infra.postgres.work import PostgresWork
 from infra.wiring import Core, Urls
 from services import guard
+from services.accounts.secrets import Secrets
 from services.handling import Handler
 from services.ports import Transport
 from services.routing import DECIDER_OF
@@ -99,6 +100,7 @@ async def working(
             relay = Relay(jobs, transport, on_failure=ON_FAILURE, handle=handler.handle)
             duties += [dispatcher.run, relay.run]
         if work:
+            secrets = Secrets(await parts.vault.secret("accounts"))
             populations = await enter(open_populations(data_dir))
             worker = Worker(
                 kinds(ttl=timedelta(seconds=lease_seconds)),
@@ -107,6 +109,7 @@ async def working(
                     blobs=parts.blobs,
                     handler=handler,
                     sessions=PostgresStore(parts.pool, ended=set()),
+                    key=secrets.address,
                     clock=now,
                     populations=populations,
                 ),

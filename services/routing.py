@@ -9,6 +9,7 @@ from typing import Final
 from events.message import Command
 from services import reservations
 from services.access import (
+    addresses,
     organisations,
     service_tokens,
     sql_logins,
@@ -57,6 +58,7 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     simulations.decider,
     service_tokens.decider,
     sql_logins.decider,
+    addresses.decider,
     agents.decider,
     metrics.decider,
     personas.decider,

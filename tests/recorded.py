@@ -28,6 +28,7 @@ _STREAMS: Final = {
     "events.testing.references": ("testing.references", "target_id"),
     "events.conversation": ("testing.trial", "conversation_id"),
     "events.reservations": ("reservation", "reservation_id"),
+    "events.access.addresses": ("access.address", "address_id"),
     "events.access.subjects": ("access.subject", "subject_id"),
     "events.playgrounds.playgrounds": ("playgrounds.playground", "playground_id"),
     "events.playgrounds.allocations": ("playgrounds.allocation", "playground_id"),

@@ -1,6 +1,6 @@
 """Facts about set runs: what was pinned, how each trial ended, what came out."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ from events.ids import (
     PersonaId,
     ScenarioId,
     SetRunId,
+    SubjectId,
     TrialId,
     UnitTestId,
     UnitTestSetId,
@@ -114,8 +115,11 @@ class TrialCounted(TestingEvent, frozen=True, kw_only=True):
     """A trial ended; each pair of unit test and index counts once.
 
     `index` runs from 0 to the spec's `run_count` - 1. `fault` says whose it was that
-    a trial broke off or called too many tools.
+    a trial broke off or called too many tools. `error` is sealed for `subject_id`, the
+    person whose conversation it was.
     """
+
+    personal: ClassVar[tuple[str, ...]] = ("error",)
 
     run_id: SetRunId
     trial_id: TrialId
@@ -125,6 +129,7 @@ class TrialCounted(TestingEvent, frozen=True, kw_only=True):
     failed_metrics: list[MetricResult]
     error: str | None = None
     fault: Fault | None = None
+    subject_id: SubjectId | None = None
 
 
 class Slot(msgspec.Struct, frozen=True, kw_only=True):

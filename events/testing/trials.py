@@ -1,12 +1,14 @@
 """Facts about trials: one conversation of a set run, in a stream of its own."""
 
+from typing import ClassVar
+
 from events.conversation import (
     ConversationEnded,
     MessageAdded,
     ToolCalled,
     ToolReturned,
 )
-from events.ids import SetRunId, TrialId, UnitTestId
+from events.ids import SetRunId, SubjectId, TrialId, UnitTestId
 from events.testing.common import TestingEvent
 from events.testing.set_runs import Fault, MetricResult, Outcome
 
@@ -31,7 +33,10 @@ class TrialFinished(TestingEvent, frozen=True, kw_only=True):
     `reward` is the recorded one of an imported trial, in the recorder's own scale.
     `fault` says whose it was that the trial broke off or called too many tools.
     `attempt` counts from 1 how often a live run holds the trial; None: recorded.
+    `error` is sealed for `subject_id`, the person whose conversation it was.
     """
+
+    personal: ClassVar[tuple[str, ...]] = ("error",)
 
     trial_id: TrialId
     run_id: SetRunId
@@ -43,6 +48,7 @@ class TrialFinished(TestingEvent, frozen=True, kw_only=True):
     error: str | None = None
     fault: Fault | None = None
     attempt: int | None = None
+    subject_id: SubjectId | None = None
 
 
 TrialEvent = (

@@ -1,5 +1,6 @@
 """Where in the log a person left a trace, found without an index of its own."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ WHERE position > $1
   AND position <= $2
   AND org_id = $3
   AND (
-      data ->> 'subject_id' = $4
+      data ->> 'subject_id' = ANY ($5::text[])
       OR stream_id = 'access.user-' || $4
       OR actor = 'user:' || $4 AND data ->> 'subject_id' IS NULL
   )
@@ -29,12 +30,20 @@ class PostgresTraces:
         self._pool = pool
 
     async def positions(
-        self, org_id: str, user_id: UUID, *, after: int, upto: int
+        self,
+        org_id: str,
+        user_id: UUID,
+        subjects: Sequence[UUID],
+        *,
+        after: int,
+        upto: int,
     ) -> list[int]:
         """Return the positions of what a user did, or is sealed for them, in a span.
 
         What they did to the personal text of others is not among these.
         """
         with reaching_database():
-            rows = await self._pool.fetch(TRACES, after, upto, org_id, str(user_id))
+            rows = await self._pool.fetch(
+                TRACES, after, upto, org_id, str(user_id), [*map(str, subjects)]
+            )
         return [row["position"] for row in rows]

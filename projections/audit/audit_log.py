@@ -12,6 +12,7 @@ from typing import Final, get_args
 from uuid import UUID
 
 from events import conversation, reservations
+from events.access import addresses
 from events.catalogue import EVENTS, tag
 from events.message import Event, Recorded
 from events.people import person_id
@@ -36,7 +37,11 @@ USER: Final = "user:"
 TRIAL: Final = "testing.trial-"
 
 BOOKKEEPING: Final = frozenset(
-    {*get_args(reservations.ReservationFact), *get_args(references.ReferenceEvent)}
+    {
+        *get_args(reservations.ReservationFact),
+        *get_args(references.ReferenceEvent),
+        *get_args(addresses.AddressEvent),
+    }
 )
 CONVERSATION: Final = frozenset(get_args(conversation.ConversationFact))
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from events.ids import SubjectId
 from events.message import Event, Recorded
 from projections.projection import Column, Index, Value
 
@@ -67,6 +68,11 @@ def flag(name: str, note: str) -> Column:
 EXTERNAL_ID: Final = text(
     "external_id", "Identifier in the system it was imported from", nullable=True
 )
+SEALED_FOR: Final = text(
+    "sealed_for",
+    "Organization and person whose key seals the text, if one does",
+    nullable=True,
+)
 TAGS: Final = json("tags", "Associated tags: a map from key to value or null")
 
 CREATED: Final = (
@@ -88,6 +94,7 @@ DELETABLE: Final = (
 )
 
 BY_CREATION: Final = Index(columns=("org_id", "created_at"))
+BY_SEAL: Final = Index(columns=("sealed_for",), where="sealed_for IS NOT NULL")
 BY_TAGS: Final = Index(columns=("tags",), method="gin")
 BY_NAME: Final = Index(
     columns=("name gin_trgm_ops",), method="gin", extension="pg_trgm"
@@ -140,6 +147,11 @@ def deleted(recorded: Recorded[Event]) -> dict[str, Value]:
         "deleted_at": recorded.recorded_at,
         "deleted_by_user_id": recorded.actor_id,
     }
+
+
+def sealed_for(org_id: str, subject_id: SubjectId) -> str:
+    """Return the value of `SEALED_FOR`."""
+    return f"{org_id}/{subject_id}"
 
 
 def is_trial(recorded: Recorded[Event]) -> bool:

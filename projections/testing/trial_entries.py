@@ -9,25 +9,27 @@ from typing import Final, NamedTuple
 
 from events.access.subjects import SubjectErased
 from events.conversation import MessageAdded, ToolCalled, ToolReturned
-from events.ids import SubjectId
 from events.message import ERASED, Event, Recorded
 from projections.projection import Index, Projection, Reference, Rows, Table
 from projections.testing.columns import (
+    BY_SEAL,
     OWN_ORGANISATION,
     SCHEMA,
+    SEALED_FOR,
     integer,
     is_trial,
     moment,
+    sealed_for,
     text,
 )
 
 
-NOTHING_LEFT: Final = {"text": ERASED, "arguments": ERASED}
+NOTHING_LEFT: Final = {"text": ERASED, "arguments": ERASED, "speaker": None}
 
 TABLE: Final = Table(
     schema=SCHEMA,
     name="trial_entries",
-    version=1,
+    version=2,
     note="Messages, tool calls and tool results of trials; erased text reads [erased]",
     columns=(
         text("trial_id", "Trial that the entry belongs to"),
@@ -38,7 +40,11 @@ TABLE: Final = Table(
             check="kind IN ('message', 'tool_call', 'tool_result')",
         ),
         text("role", "Whose it is: system, user, assistant or tool"),
-        text("speaker", "Who spoke a message, where that is known", nullable=True),
+        text(
+            "speaker",
+            "Who spoke a message, where that is known and not erased",
+            nullable=True,
+        ),
         text("name", "Tool that was called or answered", nullable=True),
         text("call_id", "What a call and its result have in common", nullable=True),
         text(
@@ -54,11 +60,7 @@ TABLE: Final = Table(
         ),
         text("engine", "Who made the text: recorded, rules/<n>, a model's name"),
         text("subject_id", "Person whose text it is, if it is sealed", nullable=True),
-        text(
-            "sealed_for",
-            "Organization and person whose key seals the text, if one does",
-            nullable=True,
-        ),
+        SEALED_FOR,
         text("org_id", "Organization identifier"),
         text("region_name", "Deployment region"),
         moment("at", "When it was recorded"),
@@ -66,7 +68,7 @@ TABLE: Final = Table(
     key=("trial_id", "seq"),
     rows=OWN_ORGANISATION,
     indexes=(
-        Index(columns=("sealed_for",), where="sealed_for IS NOT NULL"),
+        BY_SEAL,
         Index(columns=("org_id", "at")),
     ),
     references=(Reference(column="trial_id", table="testing.trials"),),
@@ -113,28 +115,24 @@ def _said(event: MessageAdded | ToolCalled | ToolReturned) -> Said:
             )
 
 
-def _sealed_for(org_id: str, subject_id: SubjectId) -> str:
-    return f"{org_id}/{subject_id}"
-
-
 def _insert(
     recorded: Recorded[Event],
     event: MessageAdded | ToolCalled | ToolReturned,
     rows: Rows,
 ) -> None:
-    said, subject_id, sealed_for = _said(event), None, None
+    said, subject_id, sealed = _said(event), None, None
     if event.subject_id is not None:
         subject_id = str(event.subject_id)
-        sealed_for = _sealed_for(recorded.org_id, event.subject_id)
+        sealed = sealed_for(recorded.org_id, event.subject_id)
         if ERASED in (said.text, said.arguments):
-            said = said._replace(**NOTHING_LEFT)
+            said = said._replace(text=ERASED, arguments=ERASED, speaker=None)
     rows.insert(
         str(event.conversation_id),
         event.seq,
         *said,
         event.engine,
         subject_id,
-        sealed_for,
+        sealed,
         recorded.org_id,
         recorded.region,
         recorded.recorded_at,
@@ -151,7 +149,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
             case SubjectErased() as event:
                 rows.patch_where(
                     "sealed_for",
-                    _sealed_for(recorded.org_id, event.subject_id),
+                    sealed_for(recorded.org_id, event.subject_id),
                     **NOTHING_LEFT,
                 )
 

@@ -3,22 +3,25 @@
 from collections.abc import Sequence
 from typing import Final
 
+from events.access.subjects import SubjectErased
 from events.conversation import (
     ConversationEnded,
     MessageAdded,
     ToolCalled,
     ToolReturned,
 )
-from events.message import Event, Recorded
+from events.message import ERASED, Event, Recorded
 from events.testing.set_runs import TrialsReopened
 from events.testing.trials import TrialFinished, TrialStarted
 from projections.projection import Column, Index, Projection, Reference, Rows, Table
 from projections.testing.columns import (
     BY_CREATION,
+    BY_SEAL,
     CREATED,
     EXTERNAL_ID,
     OWN_ORGANISATION,
     SCHEMA,
+    SEALED_FOR,
     created,
     flag,
     identifier,
@@ -27,6 +30,7 @@ from projections.testing.columns import (
     jsonb,
     key,
     moment,
+    sealed_for,
     text,
 )
 
@@ -34,7 +38,7 @@ from projections.testing.columns import (
 TABLE: Final = Table(
     schema=SCHEMA,
     name="trials",
-    version=2,
+    version=3,
     note="Trials of unit test set runs, each one conversation with its verdict",
     columns=(
         identifier("Trial identifier"),
@@ -64,6 +68,7 @@ TABLE: Final = Table(
             note="Those of the metric results that failed; null if none did",
         ),
         text("error", "Why it broke off, if it did", nullable=True),
+        SEALED_FOR,
         text(
             "fault",
             "Whose fault it was that it broke off or called too many tools: agent,"
@@ -90,6 +95,7 @@ TABLE: Final = Table(
         Index(columns=("run_id", "unit_test_id", "index")),
         Index(columns=("unit_test_id",)),
         BY_CREATION,
+        BY_SEAL,
     ),
     references=(
         Reference(column="run_id", table="testing.simulation_unit_test_set_runs"),
@@ -98,7 +104,9 @@ TABLE: Final = Table(
 )
 
 
-def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
+def project(  # noqa: C901 - one arm for each fact
+    batch: Sequence[Recorded[Event]], rows: Rows
+) -> None:
     """Turn the facts of trials into their rows."""
     for recorded in batch:
         match recorded.event:
@@ -115,6 +123,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     str(event.run_id),
                     str(event.unit_test_id),
                     event.index,
+                    None,
                     None,
                     None,
                     None,
@@ -151,6 +160,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                     metric_results=jsonb(event.metric_results),
                     failed_metrics=jsonb(failed) if failed else None,
                     error=event.error,
+                    sealed_for=_sealed_for(recorded, event),
                     fault=event.fault,
                     judged_at=recorded.recorded_at,
                     updated_at=recorded.recorded_at,
@@ -162,6 +172,19 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
                         retried=True,
                         updated_at=recorded.recorded_at,
                     )
+            case SubjectErased() as event:
+                rows.patch_where(
+                    "sealed_for",
+                    sealed_for(recorded.org_id, event.subject_id),
+                    error=ERASED,
+                )
+
+
+def _sealed_for(recorded: Recorded[Event], event: TrialFinished) -> str | None:
+    """Return whose key seals the error of a trial, if it has one and one does."""
+    if event.error is None or event.subject_id is None:
+        return None
+    return sealed_for(recorded.org_id, event.subject_id)
 
 
 PROJECTION: Final = Projection(
@@ -174,6 +197,7 @@ PROJECTION: Final = Projection(
         ConversationEnded,
         TrialFinished,
         TrialsReopened,
+        SubjectErased,
     ),
     project=project,
 )

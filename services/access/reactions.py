@@ -1,4 +1,7 @@
-"""What follows from the facts of users: the sessions of who may sign in no more end."""
+"""What follows from the facts of people: sessions end, and addresses are kept in mind.
+
+Addresses are those in lists of playgrounds, so that an erasure finds them.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,10 +12,13 @@ import msgspec
 from events.access.users import UserDeactivated, UserErased
 from events.ids import UserId
 from events.message import Recorded
+from events.playgrounds.playgrounds import TesterListed
 from services.reactions import Reaction, Reactions, job
 
 
 END_SESSIONS: Final = "end_sessions"
+LIST_ADDRESS: Final = "list_address"
+LISTING_ATTEMPTS: Final = 100  # an address that is not kept in mind would stay
 
 
 class EndSessionsBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +39,15 @@ def on_erased(recorded: Recorded[UserErased]) -> Sequence[Reaction]:
     return (ask(recorded, "erased"),)
 
 
+def on_listed(recorded: Recorded[TesterListed]) -> Sequence[Reaction]:
+    """Ask that it is kept in mind where a tester's address is written."""
+    place = f"{recorded.stream_id}/{recorded.event.number}"
+    asked = job(
+        recorded, LIST_ADDRESS, body={}, key=place, max_attempts=LISTING_ATTEMPTS
+    )
+    return (asked,)
+
+
 def ask(
     recorded: Recorded[UserDeactivated] | Recorded[UserErased],
     why: Literal["deactivated", "erased"],
@@ -47,4 +62,5 @@ def ask(
 REACTIONS: Final[Reactions] = {
     UserDeactivated: (on_deactivated,),
     UserErased: (on_erased,),
+    TesterListed: (on_listed,),
 }

@@ -35,6 +35,7 @@ from events.errors import Missing, Refused
 from events.ids import SubjectId, UserId
 from events.message import Command, Meta
 from events.roles import Area, Role
+from services.access.addresses import ForgetAddress
 from services.access.common import (
     AccessCommand,
     AlreadyExists,
@@ -215,7 +216,7 @@ AnyUserCommand = UserCommand | SignInCommand
 
 
 class User(msgspec.Struct, frozen=True):
-    """A user as the rules see them."""
+    """A user as the rules see them; `left` are the addresses that they had before."""
 
     registered: UserRegistered | None = None
     moved: EmailChanged | None = None
@@ -223,6 +224,7 @@ class User(msgspec.Struct, frozen=True):
     profile: UserProfileChanged | None = None
     grants: frozenset[str] = frozenset()
     identities: Mapping[str, UUID] = msgspec.field(default_factory=dict)
+    left: tuple[UUID, ...] = ()
     verified: bool = False
     active: bool = False
     erased: bool = False
@@ -254,7 +256,8 @@ def evolve(state: User, event: UserEvent) -> User:  # noqa: C901, PLR0911 - one 
         case EmailVerified():
             return replace(state, verified=True)
         case EmailChanged():
-            return replace(state, moved=event, verified=True)
+            left = (*state.left, state.address.email_key)
+            return replace(state, moved=event, verified=True, left=left)
         case UsernameChanged():
             return replace(state, renamed=event)
         case IdentityLinked() | IdentityUnlinked():
@@ -679,11 +682,13 @@ def release(user_id: UserId, key: UUID) -> ReleaseKey:
 
 
 def farewell(command: EraseUser, user: User) -> list[Command]:
-    """Return what ends with an account: its person's key, and all that is unique."""
+    """Return what ends with an account: its person's text, and all that is unique."""
     address, name = user.address.email_key, user.name.username_key
     held = (address, name, *user.identities.values())
+    addresses = dict.fromkeys((address, *user.left))
     return [
         EraseSubject(subject_id=SubjectId(command.user_id), reason=command.reason),
+        *(ForgetAddress(address_id=each, reason=command.reason) for each in addresses),
         *(release(command.user_id, key) for key in held),
     ]
 

@@ -11,7 +11,7 @@ from events.errors import Missing
 from events.ids import UserId
 from events.message import Command, Meta
 from services import reservations
-from services.access import organisations, users
+from services.access import addresses, organisations, users
 from services.access.users import Identity, User
 from services.accounts.secrets import Secrets
 from services.decider import AnyDecider
@@ -86,6 +86,26 @@ class People:
         """Return a user, or raise `Missing`."""
         _, user = await self._handler.state(users.decider, user_id, org_id=org_id)
         found: User = user
+        return found
+
+    async def subjects(self, org_id: str, user_id: UUID) -> list[UUID]:
+        """Return for whom text about a user is sealed: themselves, and list entries.
+
+        Who has no account here is on no list, as far as is known.
+        """
+        found = [user_id]
+        try:
+            user = await self.user(org_id, user_id)
+        except Missing:
+            return found
+        for address in dict.fromkeys((user.address.email_key, *user.left)):
+            try:
+                _, listed = await self._handler.state(
+                    addresses.decider, address, org_id=org_id
+                )
+            except Missing:
+                continue
+            found += listed.subjects
         return found
 
     async def organisation(self, org_id: str) -> OrganisationChanged | None:

@@ -197,6 +197,7 @@ def make_app(
             own = OwnData(
                 log=log,
                 traces=traces,
+                people=accounts.people,
                 snapshots=snapshots,
                 tables=tables,
                 store=accounts.store,

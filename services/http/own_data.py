@@ -2,12 +2,13 @@
 
 First who it is about, then events of the log with their text opened, rows of the read
 tables, sessions, and last a line of kind `end` that says how many there were: without
-it the answer is not whole. Events are what the user did, what is sealed for them and
-the stream of their account; what they did to the personal text of others is not.
+it the answer is not whole. Events are what the user did, what is sealed for them, also
+where their address is on a list, and the stream of their account; what they did to the
+personal text of others is not.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -41,9 +42,26 @@ class Traces(Protocol):
     """Knows where in the log a person left a trace."""
 
     async def positions(
-        self, org_id: str, user_id: UUID, *, after: int, upto: int
+        self,
+        org_id: str,
+        user_id: UUID,
+        subjects: Sequence[UUID],
+        *,
+        after: int,
+        upto: int,
     ) -> list[int]:
-        """Return the positions of a user's events with `after < position <= upto`."""
+        """Return the positions of a user's events with `after < position <= upto`.
+
+        What is sealed for the `subjects` is theirs.
+        """
+        ...
+
+
+class Subjects(Protocol):
+    """Knows for whom text about a person is sealed."""
+
+    async def subjects(self, org_id: str, user_id: UUID) -> list[UUID]:
+        """Return the subjects; the user is the first."""
         ...
 
 
@@ -55,6 +73,7 @@ class OwnData:
         *,
         log: EventLog,
         traces: Traces,
+        people: Subjects,
         snapshots: Snapshots,
         tables: Mapping[str, Table],
         store: Store,
@@ -63,6 +82,7 @@ class OwnData:
     ) -> None:
         self._log = log
         self._traces = traces
+        self._people = people
         self._snapshots = snapshots
         self._queries = {
             name: query
@@ -81,6 +101,7 @@ class OwnData:
         user_id = user_of(identity)
         asking.chosen(request, (formats.NDJSON,))
         async with self._turns.turn():
+            subjects = await self._people.subjects(identity.org_id, user_id)
             position = (await self._log.head()).position
             response = web.StreamResponse(
                 headers={
@@ -92,7 +113,7 @@ class OwnData:
             )
             await response.prepare(request)
             try:
-                async for lines in self._lines(identity, user_id, position):
+                async for lines in self._lines(identity, subjects, position):
                     await asyncio.wait_for(
                         response.write(lines), self._limits.drop_seconds
                     )
@@ -104,8 +125,9 @@ class OwnData:
             return response
 
     async def _lines(
-        self, identity: Identity, user_id: UUID, position: int
+        self, identity: Identity, subjects: Sequence[UUID], position: int
     ) -> AsyncIterator[bytes]:
+        user_id = subjects[0]
         about: dict[str, object] = {
             "kind": "about",
             "user_id": user_id,
@@ -114,10 +136,10 @@ class OwnData:
         }
         yield formats.as_lines([about])
         events = rows = 0
-        async for line in self._events(identity.org_id, user_id, position):
+        async for line in self._events(identity.org_id, subjects, position):
             events += 1
             yield line
-        async for line in self._rows(identity, user_id):
+        async for line in self._rows(identity, subjects):
             rows += 1
             yield line
         sessions = [
@@ -129,25 +151,28 @@ class OwnData:
         yield formats.as_lines([*sessions, {"kind": "end", **counts}])
 
     async def _events(
-        self, org_id: str, user_id: UUID, position: int
+        self, org_id: str, subjects: Sequence[UUID], position: int
     ) -> AsyncIterator[bytes]:
         for after in range(0, position, SPAN):
             upto = min(after + SPAN, position)
             found = await self._traces.positions(
-                org_id, user_id, after=after, upto=upto
+                org_id, subjects[0], subjects, after=after, upto=upto
             )
             for place in found:
                 (recorded,) = await self._log.read(place - 1, 1)
                 yield formats.as_lines([{"kind": "event", "event": recorded}])
 
-    async def _rows(self, identity: Identity, user_id: UUID) -> AsyncIterator[bytes]:
+    async def _rows(
+        self, identity: Identity, subjects: Sequence[UUID]
+    ) -> AsyncIterator[bytes]:
         # Of their own rows nobody is kept by a role that they lost meanwhile.
+        who = [str(each) for each in subjects]
         areas = frozenset(f"{area}:viewer" for area in AREAS)
         reader = msgspec.structs.replace(identity, roles=identity.roles | areas)
         async with self._snapshots.snapshot(reader) as snapshot:
             for name, query in self._queries.items():
                 columns = queries.columns_of(self._tables[name])
-                async for page in snapshot.pages(query, [str(user_id)], PAGE):
+                async for page in snapshot.pages(query, [who], PAGE):
                     for row in page:
                         shown = formats.plain(row, columns)
                         line: dict[str, object] = {"kind": "row", "table": name}
@@ -163,7 +188,7 @@ def query_of(table: Table) -> str | None:
     ]
     if not names:
         return None
-    about = " OR ".join(f'"{name}"::text = $1' for name in names)
+    about = " OR ".join(f'"{name}"::text = ANY ($1::text[])' for name in names)
     order = ", ".join(f'"{name}"' for name in table.shown_key)
     return (
         f'SELECT * FROM "{table.schema}"."{table.name}" '  # noqa: S608 - declared names

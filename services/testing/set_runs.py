@@ -100,8 +100,8 @@ class RecordTrial(TestingCommand, frozen=True, kw_only=True):
     """Record a trial: its conversation, how it ended, and its verdicts by the rules.
 
     `index` counts the unit test's trials from 0. `error` says what broke where the
-    trial could not be held properly. What is personal in the conversation is sealed
-    for `subject_id`, the person who spoke.
+    trial could not be held properly. What is personal in the conversation, and
+    `error`, is sealed for `subject_id`, the person who spoke.
     """
 
     run_id: SetRunId
@@ -356,6 +356,7 @@ def record(
             outcome=judged.outcome,
             failed_metrics=[r for r in judged.results if r.outcome == "failed"],
             error=command.error,
+            subject_id=command.subject_id,
         ),
         requested.origin,
     )
@@ -600,6 +601,7 @@ def trial_of(
                 metric_results=judged.results,
                 reward=command.reward,
                 error=command.error,
+                subject_id=command.subject_id,
             ),
         ),
     )

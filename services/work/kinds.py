@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from events.log import Blobs, EventLog
-from services.access.reactions import END_SESSIONS
+from services.access.reactions import END_SESSIONS, LIST_ADDRESS
 from services.experiments.reactions import ROWS, SIMULATE
 from services.handling import Handler
 from services.playgrounds.reactions import EXPIRE
 from services.ports import Clock, Lease
 from services.testing.reactions import PIN, REPORT, TRIAL
+from services.work.addresses import KeepAddress, Key
 from services.work.cases import Cases
 from services.work.expiring import ReleaseExpired
 from services.work.pinning import PinRun
@@ -34,6 +35,7 @@ class Tools:
     report: ReportRun
     release: ReleaseExpired
     end_sessions: EndSessions
+    keep_address: KeepAddress
     simulate: Simulate
     simulate_rows: SimulateRows
 
@@ -44,10 +46,11 @@ def tools(
     blobs: Blobs,
     handler: Handler,
     sessions: SessionStore,
+    key: Key,
     clock: Clock,
     populations: Populations,
 ) -> Tools:
-    """Return the tools of a process."""
+    """Return the tools of a process; `key` makes of an address what stands for it."""
     runs = Runs(log=log, blobs=blobs, populations=populations)
     handle = handler.handle
     cases = Cases(log=log, blobs=blobs)
@@ -57,6 +60,7 @@ def tools(
         report=ReportRun(log=log, blobs=blobs, handle=handle, clock=clock),
         release=ReleaseExpired(handle=handle, clock=clock),
         end_sessions=EndSessions(sessions),
+        keep_address=KeepAddress(log=log, handle=handle, key=key, clock=clock),
         simulate=Simulate(runs, handle=handle, clock=clock),
         simulate_rows=SimulateRows(runs, handle=handle, clock=clock),
     )
@@ -87,6 +91,11 @@ async def end_sessions(lease: Lease, tools: Tools) -> None:
     await tools.end_sessions(lease)
 
 
+async def keep_address(lease: Lease, tools: Tools) -> None:
+    """Keep in mind where an address is written."""
+    await tools.keep_address(lease)
+
+
 async def simulate(lease: Lease, tools: Tools) -> None:
     """Make a run of a population."""
     await tools.simulate(lease)
@@ -108,6 +117,7 @@ def kinds(*, trials: int = TRIALS_AT_A_TIME, ttl: timedelta = TTL) -> list[Kind[
         Kind(name=REPORT, run=report, ttl=ttl),
         Kind(name=EXPIRE, run=release, slots=EXPIRIES_AT_A_TIME, ttl=ttl),
         Kind(name=END_SESSIONS, run=end_sessions, ttl=ttl),
+        Kind(name=LIST_ADDRESS, run=keep_address, ttl=ttl),
         Kind(name=SIMULATE, run=simulate, ttl=ttl),
         Kind(name=ROWS, run=simulate_rows, slots=1, ttl=ttl),
     ]

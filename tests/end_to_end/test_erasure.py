@@ -64,7 +64,7 @@ async def spoken(stack: Stack) -> Spoken:
         await client.send(run)
         person, trials = SubjectId(new_id()), [TrialId(new_id()), TrialId(new_id())]
         said: list[AnyEntry] = [
-            Message(role="user", text=f"I am {SECRETS[0]}."),
+            Message(role="user", text=f"I am {SECRETS[0]}.", speaker=SECRETS[0]),
             ToolCall(
                 call_id="c1",
                 name="find_reader",
@@ -86,6 +86,7 @@ async def spoken(stack: Stack) -> Spoken:
                     index=index,
                     entries=entries,
                     end_reason="user_stop",
+                    error=f"{SECRETS[1]} went dead" if subject == person else None,
                     subject_id=subject,
                 )
             )
@@ -167,6 +168,9 @@ async def assert_gone(stack: Stack, spoken: Spoken) -> None:
     """Assert that nobody can read what a person said, but what others said."""
     assert await texts(stack, spoken.trial) == GONE
     assert await texts(stack, spoken.other_trial) == [(OTHERS, None)]
+    for table in ("trials", "trial_entries"):
+        rows = await stack.as_superuser(f"SELECT t::text AS row FROM testing.{table} t")  # noqa: S608 - a name of ours
+        assert not any(word in row["row"] for word in SECRETS for row in rows)
     async with core(stack.settings, stack.urls, name="another") as another:
         for parts in (stack.project, another):
             words = await said_in(parts.log)

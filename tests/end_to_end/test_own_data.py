@@ -1,17 +1,29 @@
 """People take along all that is kept about them, and then leave nothing behind."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
 
 from events.message import ERASED
+from infra.carrying import carrying
 from infra.clock import new_id
 from infra.commands.verifying import compare
 from infra.operations.verify import verify
+from infra.working import working
 from projections.catalogue import TABLES
-from tests.end_to_end.people import Person, administrator, open_to_all
+from tests.end_to_end.people import (
+    PASSWORD,
+    Person,
+    administrator,
+    code_in,
+    open_to_all,
+    post,
+)
 from tests.end_to_end.stack import Stack
 from tests.suites.event_log import everything_after
 
@@ -133,6 +145,108 @@ async def test_who_erases_themselves_leaves_a_log_that_is_whole(
         tables_check=lambda: compare(library.operations),
     )
     assert report.ok, report.first_bad
+
+
+async def test_where_somebody_is_invited_to_evaluate_goes_with_them(
+    library: Stack,
+) -> None:
+    owner = administrator(library)
+    owner.tokens = {"access_token": library.token(subject="user:olaf")}
+    dora = await member(library, "dora")
+    early, late = new_id(), new_id()
+    async with kept_in_mind(library):
+        await invited(owner, early, dora.email.upper(), "guest@library.example")
+        await seen(dora, early)
+        moved = await moved_to(dora, "dora@elsewhere.example")
+        await invited(owner, late, "dora@elsewhere.example")
+        await seen(moved, late)
+        lists = {str(early), str(late)}
+        lines = await exported(moved)
+        told = [line["event"] for line in lines if line["kind"] == "event"]
+        found = {
+            each["event"]["playground_id"]
+            for each in told
+            if each["event"]["type"] == "playgrounds.TesterListed"
+        }
+        assert found == lists
+        rows = [line["row"] for line in lines if line.get("table") == LIST]
+        assert {row["playground_id"] for row in rows} <= lists
+        assert "guest@" not in msgspec.json.encode(lines).decode()
+
+        erased = await owner.command(
+            "access.EraseUser", user_id=str(moved.id), reason="Asked for"
+        )
+        assert erased.status == 200, erased.body
+        async with asyncio.timeout(20):
+            while "dora@" in await opened(library):  # noqa: ASYNC110 - another process erases
+                await asyncio.sleep(0.05)
+        assert "guest@library.example" in await opened(library)
+        await library.caught_up()
+        left = await owner.ask("GET", f"/v1/{LIST.replace('.', '/')}?limit=200")
+        shown = {row["email"] for row in left.json["rows"]}
+        assert shown == {ERASED, "guest@library.example"}
+
+
+LIST = "playgrounds.access_list"
+
+
+@asynccontextmanager
+async def kept_in_mind(stack: Stack) -> AsyncIterator[None]:
+    """Have jobs done while inside."""
+    async with (
+        carrying(stack.settings) as carrier,
+        working(
+            stack.urls, stack.project, carrier=carrier, data_dir=stack.settings.data_dir
+        ),
+    ):
+        yield
+
+
+async def invited(owner: Person, playground_id: UUID, *emails: str) -> None:
+    """Let these addresses evaluate two models."""
+    command = {
+        "type": "playgrounds.CreatePlayground",
+        "playground_id": str(playground_id),
+        "name": "Two desks",
+        "kind": "ab_testing",
+        "is_active": False,
+        "restricted_emails": emails,
+        "models": [
+            {
+                "model_key": key,
+                "model_name": f"Model {key}",
+                "embed_code": f'<elevenlabs-convai agent-id="{key}">'
+                "</elevenlabs-convai>",
+                "max_evaluations": 10,
+            }
+            for key in ("model_a", "model_b")
+        ],
+    }
+    answer = await owner.ask(
+        "POST", "/v1/commands", command, Idempotency_Key=str(new_id())
+    )
+    assert answer.status == 200, answer.body
+
+
+async def seen(person: Person, playground_id: UUID) -> None:
+    """Wait until it is kept in mind that a person is on a list."""
+    async with asyncio.timeout(30):
+        while str(playground_id) not in str(await exported(person)):  # noqa: ASYNC110 - a job does it
+            await asyncio.sleep(0.1)
+
+
+async def moved_to(person: Person, email: str) -> Person:
+    """Change a person's address."""
+    stack = person.stack
+    asked = await person.ask("POST", "/v1/auth/email", {"email": email})
+    assert asked.status == 202
+    code = code_in((await post(stack, email, more_than=0))[-1])
+    given = {"email": email, "code": code, "password": PASSWORD}
+    changed = await person.ask("PUT", "/v1/auth/email", given)
+    assert changed.status == 200, changed.body
+    moved = Person(stack=stack, email=email)
+    assert (await moved.sign_in()).status == 200
+    return moved
 
 
 async def opened(stack: Stack) -> str:

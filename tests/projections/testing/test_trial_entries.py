@@ -60,9 +60,9 @@ def test_erasing_a_subject_takes_its_text_away_and_no_other() -> None:
         said(3, "Welcome"),
         ERASED_SUBJECT,
     ).then(
-        {"seq": 1, "text": ERASED, "subject_id": str(SUBJECT)},
+        {"seq": 1, "text": ERASED, "speaker": None, "subject_id": str(SUBJECT)},
         {"seq": 2, "arguments": ERASED, "name": "renew"},
-        {"seq": 3, "text": "Welcome"},
+        {"seq": 3, "text": "Welcome", "speaker": "Late reader"},
     )
 
 

@@ -2,11 +2,14 @@
 
 from msgspec.structs import replace
 
+from events.message import ERASED
 from events.testing.trials import TrialStarted
 from projections.testing.trials import PROJECTION
 from tests.given_rows import Given, given
 from tests.projections.testing.story import (
+    ERASED_SUBJECT,
     RUN,
+    SUBJECT,
     TEST,
     TRIAL,
     TRIAL_REOPENED,
@@ -87,3 +90,17 @@ def test_a_trial_that_is_held_again_is_marked_so() -> None:
     given(PROJECTION, started(), finished("errored"), TRIAL_REOPENED).then(
         {"retried": True, "updated_at": at(3)}
     )
+
+
+def test_why_a_trial_broke_off_is_gone_with_whose_it_was() -> None:
+    broken = replace(finished("errored"), error="Ana hung up", subject_id=SUBJECT)
+    given(PROJECTION, started(), broken).then({"error": "Ana hung up"})
+    told = replace(broken, error=ERASED)
+    before = given(PROJECTION, started(), broken, ERASED_SUBJECT)
+    before.then({"error": ERASED})
+    assert given(PROJECTION, started(), told, ERASED_SUBJECT).rows() == before.rows()
+    whole = replace(finished("passed"), subject_id=SUBJECT)
+    given(PROJECTION, started(), whole, ERASED_SUBJECT).then({"error": None})
+    ours = recorded(started(), broken)
+    theirs = recorded(ERASED_SUBJECT, after=2, org_id="elsewhere")
+    Given(PROJECTION, [*ours, *theirs]).then({"error": "Ana hung up"})

@@ -3,6 +3,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from events.access.addresses import AddressForgotten
 from events.access.common import Grant
 from events.access.subjects import SubjectErased
 from events.access.users import (
@@ -50,7 +51,7 @@ from services.access.users import (
     identity_key,
     username_key,
 )
-from tests.given import given
+from tests.given import given, meta_of
 
 
 INES: Final = UserId(UUID(int=1))
@@ -257,6 +258,10 @@ def test_an_erasure_ends_the_account_and_frees_what_it_held() -> None:
         .then(
             UserErased(user_id=INES),
             SubjectErased(subject_id=SubjectId(INES), reason="Asked for"),
+            AddressForgotten(
+                address_id=email_key("acme", "address of ines"),
+                at=meta_of().occurred_at,
+            ),
             released(email_key("acme", "address of ines")),
             released(username_key("acme", "name of ines")),
         )
@@ -280,6 +285,10 @@ def changes(user_id: UserId) -> list[Command]:
     """Return one of every command that takes an account."""
     return [
         VerifyEmail(user_id=user_id),
+        ChangeEmail(user_id=user_id, email="i@library.example", email_hmac="i"),
+        ChangeUsername(user_id=user_id, username="ida", username_hmac="ida"),
+        LinkIdentity(user_id=user_id, identity=AT_ACME),
+        UnlinkIdentity(user_id=user_id, provider="acme"),
         SetPassword(user_id=user_id, scheme="bcrypt"),
         RecordSignIn(user_id=user_id, session_id=UUID(int=9), method="code"),
         ChangeProfile(user_id=user_id, bio="Reads"),

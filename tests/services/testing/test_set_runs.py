@@ -334,6 +334,7 @@ def test_a_trial_is_counted_and_written_to_its_own_stream() -> None:
             index=0,
             outcome="failed",
             failed_metrics=[failed],
+            subject_id=SUBJECT,
         ),
         TrialStarted(
             trial_id=key,
@@ -376,6 +377,7 @@ def test_a_trial_is_counted_and_written_to_its_own_stream() -> None:
             outcome="failed",
             metric_results=[failed],
             reward=0.0,
+            subject_id=SUBJECT,
         ),
     ).when(command).then()
 
