@@ -97,6 +97,8 @@ class One:
 class Reference:
     """A run of `farm-1`."""
 
+    person = One
+
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.made = configuration
         self.seed = seed
@@ -171,7 +173,7 @@ class Reference:
         genes: list[int],
         parents: tuple[int, int],
     ) -> One:
-        made = One(
+        made = self.person(
             uid=self.numbers,
             kind=kind,
             x=x,

@@ -16,6 +16,8 @@ from services.engines.population.columns import (
 )
 from services.engines.population.configuration import configuration
 from services.engines.population.simulation import Simulation
+from tests.services.engines.population.alike import assert_alike, run_plainly
+from tests.services.engines.population.reference_agentfarm import TurnByTurn
 
 
 WEIGHTS = ("move", "gather", "share", "attack", "reproduce")
@@ -32,6 +34,37 @@ def only(action: str) -> dict[str, Any]:
     weights = {each: 1 if each == action else 0 for each in WEIGHTS}
     kinds = ("system", "independent", "control")
     return {"types": {kind: {"weights": weights} for kind in kinds}}
+
+
+CROWDED = {
+    "population": {"system": 25, "independent": 25, "control": 25, "maximum": 80},
+    "world": {"width": 60, "height": 50},
+    "combat": {"base_attack_strength": 5_000},
+    "resources": {"nodes": 60, "regeneration_probability": 0.5},
+    "reproduction": {"minimum_resources": 4, "crowding_limit": 0.3},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "seed", "steps"),
+    [
+        ({}, 7, 250),
+        ({"learning": {"mode": "off"}}, 11, 120),
+        (CROWDED, 5, 80),
+        ({"population": {"system": 0, "independent": 1, "control": 0}}, 3, 60),
+        ({"resources": {"nodes": 0}}, 1, 60),
+        ({"agent": {"social_range": 0, "gathering_range": 0}}, 2**63 - 1, 40),
+    ],
+    ids=["default", "unlearned", "crowded", "alone", "barren", "blind"],
+)
+def test_the_engine_does_what_the_plain_rules_say(
+    given: dict[str, object], seed: int, steps: int
+) -> None:
+    made = configuration({"ruleset": "agentfarm-2025-07", **given})
+    assert_alike(
+        Simulation.begin(made, seed).run(steps).tables,
+        run_plainly(TurnByTurn(made, seed), steps),
+    )
 
 
 def test_agents_begin_on_the_nodes_with_one_unit() -> None:

@@ -1,28 +1,14 @@
 import pytest
 
 from events.experiments.vocabulary import (
-    ACTIONS,
     CAUSES,
-    MODULES,
-    OUTCOMES,
 )
-from services.engines.population.columns import (
-    Step,
-    dtype_of,
-)
-from services.engines.population.configuration import Configuration, configuration
+from services.engines.population.configuration import configuration
 from services.engines.population.simulation import Simulation
+from tests.services.engines.population.alike import assert_alike, run_plainly
 from tests.services.engines.population.reference import Reference
 
 
-NAMES: dict[str, dict[int, tuple[str, ...]]] = {
-    "actions": {2: ACTIONS, 4: OUTCOMES},
-    "lessons": {2: MODULES},
-    "incidents": {4: CAUSES},
-    "deaths": {2: CAUSES},
-    "refusals": {2: OUTCOMES},
-}
-ENTROPY = (dtype_of(Step).names or ()).index("entropy")
 CROWDED = {
     "population": {"system": 25, "independent": 25, "control": 25, "maximum": 80},
     "world": {"width": 60, "height": 50},
@@ -36,22 +22,6 @@ FAMILIAL = {
     "resources": {"regeneration_probability": 0.9, "nodes": 40},
     "genome": {"crossover_rate": 1.0, "mutation_rate": 0.0},
 }
-
-
-def told(name: str, rows: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
-    """Rows with names for numbers, and the entropy as exact as both can be."""
-    words = NAMES.get(name, {})
-    return [
-        tuple(
-            words[place][int(str(value))]
-            if place in words
-            else round(float(str(value)), 6)
-            if name == "steps" and place == ENTROPY
-            else value
-            for place, value in enumerate(row)
-        )
-        for row in rows
-    ]
 
 
 @pytest.mark.parametrize(
@@ -71,24 +41,10 @@ def test_the_engine_does_what_the_plain_rules_say(
     given: dict[str, object], seed: int, steps: int
 ) -> None:
     made = configuration(given)
-    recorded = Simulation.begin(made, seed).run(steps).tables
-    plain = run_plainly(made, seed, steps)
-
-    for name, table in recorded._asdict().items():
-        expected = plain.rows[name]
-        if name == "steps":
-            expected = [
-                (*row[:ENTROPY], round(row[ENTROPY], 6) + 0.0, *row[ENTROPY + 1 :])
-                for row in expected
-            ]
-        assert told(name, table.tolist()) == expected, name
-
-
-def run_plainly(made: Configuration, seed: int, steps: int) -> Reference:
-    plain = Reference(made, seed)
-    while plain.step < steps and plain.agents:
-        plain.advance()
-    return plain
+    assert_alike(
+        Simulation.begin(made, seed).run(steps).tables,
+        run_plainly(Reference(made, seed), steps),
+    )
 
 
 def test_combat_kills_and_names_the_killer() -> None:
