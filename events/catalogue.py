@@ -9,6 +9,7 @@ from events import conversation, reservations
 from events.access import (
     addresses,
     organisations,
+    readings,
     service_tokens,
     sql_logins,
     subjects,
@@ -40,6 +41,7 @@ UNIONS: Final = (
     playgrounds.PlaygroundEvent,
     organisations.OrganisationEvent,
     addresses.AddressEvent,
+    readings.ReadingEvent,
     users.UserEvent,
     experiments.ExperimentEvent,
     simulations.SimulationEvent,

@@ -14,6 +14,7 @@ from events.errors import Forbidden
 from events.message import Command, Meta
 from events.roles import Area, Role, Scope
 from services.access.organisations import ChangeOrganisation, CreateOrganisation
+from services.access.readings import RecordReading
 from services.access.service_tokens import ServiceTokenCommand
 from services.access.sql_logins import SqlLoginCommand
 from services.access.subjects import EraseSubject
@@ -65,6 +66,7 @@ OWN: Final = Permission(roles=frozenset({"admin"}), own=True)
 
 PERMISSIONS: Final[Mapping[type[Command], Permission]] = {
     EraseSubject: ADMIN,
+    RecordReading: ADMIN,
     CreateOrganisation: ADMIN,
     ChangeOrganisation: ADMIN,
     ChangeProfile: OWN,

@@ -11,6 +11,7 @@ from services import reservations
 from services.access import (
     addresses,
     organisations,
+    readings,
     service_tokens,
     sql_logins,
     subjects,
@@ -59,6 +60,7 @@ DECIDERS: Final[tuple[AnyDecider, ...]] = (
     service_tokens.decider,
     sql_logins.decider,
     addresses.decider,
+    readings.decider,
     agents.decider,
     metrics.decider,
     personas.decider,

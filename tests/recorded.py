@@ -29,6 +29,7 @@ _STREAMS: Final = {
     "events.conversation": ("testing.trial", "conversation_id"),
     "events.reservations": ("reservation", "reservation_id"),
     "events.access.addresses": ("access.address", "address_id"),
+    "events.access.readings": ("access.reading", "reading_id"),
     "events.access.subjects": ("access.subject", "subject_id"),
     "events.playgrounds.playgrounds": ("playgrounds.playground", "playground_id"),
     "events.playgrounds.allocations": ("playgrounds.allocation", "playground_id"),

@@ -1,21 +1,26 @@
 """Commands that put data in and read it: import, send, sql, events."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
+from msgspec.structs import replace
 from rich.table import Table as Grid
 
 from events.catalogue import tag
 from events.errors import Failure, Malformed
+from events.ids import SubjectId
 from events.message import Command, Event, Meta, Recorded
 from infra.carrying import carrying
+from infra.clock import new_id
 from infra.commands.shared import (
     FAILED,
     OK,
+    OPERATOR,
     Broker,
     Where,
     Who,
@@ -27,9 +32,12 @@ from infra.commands.shared import (
 from infra.operations.importing import read
 from infra.operations.querying import query
 from infra.operations.republishing import republished
+from infra.settings import Settings
 from infra.wiring import caught_up, core, database, projecting
+from services.access.readings import MOST_SUBJECTS, RecordReading
 from services.decoding import command_decoder, split_json
-from services.handling import Outcome
+from services.handling import Handler, Outcome
+from services.personal import REASON_LENGTH, of_another, sealed
 from services.routing import COMMANDS
 
 
@@ -161,8 +169,12 @@ def list_events(
         int, Parameter(help="At most so many events.", validator=COUNTED)
     ] = 100,
     stream: Annotated[str | None, Parameter(help="Only this stream.")] = None,
+    reason: Annotated[
+        str | None,
+        Parameter(help="Why personal text is to be shown by --json; it is recorded."),
+    ] = None,
 ) -> int:
-    """List events in log order."""
+    """List events in log order; personal text reads [sealed] without a reason."""
     settings = where.settings()
 
     async def work() -> int:
@@ -177,6 +189,11 @@ def list_events(
             else:
                 read = await parts.log.read_stream(stream)
                 found = [each for each in read.events if each.position > after][:limit]
+            opened = where.json and reason is not None
+            if opened:
+                await _record(parts.handler, settings, found, reason or "", stream)
+            else:
+                found = [replace(each, event=sealed(each.event)) for each in found]
 
         def show() -> None:
             for each in found:
@@ -233,6 +250,37 @@ def republish(
         return OK
 
     return run(where, work)
+
+
+async def _record(
+    handler: Handler,
+    settings: Settings,
+    found: Sequence[Recorded[Event]],
+    reason: str,
+    stream: str | None,
+) -> None:
+    """Record in each organisation that personal text of its people is read."""
+    if not reason.strip() or len(reason) > REASON_LENGTH:
+        message = f"A reason has 1 to {REASON_LENGTH} characters."
+        raise Malformed(message, path="reason")
+    read: dict[str, list[Recorded[Event]]] = {}
+    for recorded in found:
+        if of_another(recorded, OPERATOR) is not None:
+            read.setdefault(recorded.org_id, []).append(recorded)
+    for org_id, theirs in read.items():
+        whose = dict.fromkeys(of_another(each, OPERATOR) for each in theirs)
+        subjects = [SubjectId(each) for each in whose if each is not None]
+        for at in range(0, len(subjects), MOST_SUBJECTS):
+            reading = RecordReading(
+                reading_id=new_id(),
+                reason=reason.strip(),
+                source="command-line",
+                stream_id=stream,
+                first=theirs[0].position,
+                last=theirs[-1].position,
+                subject_ids=subjects[at : at + MOST_SUBJECTS],
+            )
+            await handler.handle(reading, Who(org=org_id).meta(settings))
 
 
 def _line(recorded: Recorded[Event]) -> str:

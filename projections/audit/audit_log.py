@@ -13,7 +13,7 @@ from uuid import UUID
 
 from events import conversation, reservations
 from events.access import addresses
-from events.catalogue import EVENTS, tag
+from events.catalogue import EVENTS
 from events.message import Event, Recorded
 from events.people import person_id
 from events.testing import references
@@ -22,6 +22,7 @@ from projections.audit.columns import (
     OWN_ORGANISATION,
     SCHEMA,
     SEALED,
+    action_of,
     address,
     part_of,
     resource_of,
@@ -86,7 +87,10 @@ TABLE: Final = Table(
         text("actor", "Who asked, as kind:id"),
         uuid("user_id", "User who asked; null for a service", nullable=True),
         Column(
-            name="action", type="varchar(255)", nullable=False, note="Type of the fact"
+            name="action",
+            type="varchar(255)",
+            nullable=False,
+            note="Type of the fact; read, where personal text of others was read",
         ),
         Column(
             name="resource_type",
@@ -164,7 +168,7 @@ def project(batch: Sequence[Recorded[Event]], rows: Rows) -> None:
             recorded.correlation_id,
             recorded.actor,
             _user(recorded),
-            tag(type(event)),
+            action_of(event),
             kind,
             resource_id,
             part_of(event),

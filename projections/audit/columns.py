@@ -11,7 +11,9 @@ from uuid import UUID
 
 import msgspec
 
+from events.access.readings import PersonalTextRead
 from events.access.users import RoleGranted, RoleRevoked
+from events.catalogue import tag
 from events.message import Event, Recorded
 from events.playgrounds.playgrounds import (
     ModelAdded,
@@ -31,6 +33,7 @@ SCHEMA: Final = "audit"
 OWN_ORGANISATION: Final = "org_id = access.current_org()"
 ADMINISTRATOR: Final = "access.has_role('access', 'admin')"
 
+READ: Final = "read"
 SEALED: Final = "[sealed]"
 SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
 SECRETS: Final = (
@@ -69,12 +72,19 @@ def text(name: str, note: str, *, nullable: bool = False) -> Column:
 
 def resource_of(recorded: Recorded[Event]) -> tuple[str, UUID | None]:
     """Return what a fact is about: a kind, such as `playground`, and an id."""
-    category, _, identifier = recorded.stream_id.partition("-")
+    event = recorded.event
+    read = event.stream_id if isinstance(event, PersonalTextRead) else None
+    category, _, identifier = (read or recorded.stream_id).partition("-")
     kind = category.rpartition(".")[2]
     try:
         return kind, UUID(identifier)
     except ValueError:
         return kind, None
+
+
+def action_of(event: Event) -> str:
+    """Return what was done: `read`, or the type of the fact that something changed."""
+    return READ if isinstance(event, PersonalTextRead) else tag(type(event))
 
 
 def part_of(event: Event) -> str | None:

@@ -143,7 +143,15 @@ def make_app(
         identify=identify,
         live=live,
     )
-    feed = Feed(log=log, identify=identify, live=live, limits=limits)
+    feed = Feed(
+        log=log,
+        handle=handler.handle,
+        identify=identify,
+        live=live,
+        limits=limits,
+        clock=clock,
+        ids=ids,
+    )
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
     described = describe(
         commands=commands, permissions=permissions, tables=tables, limits=limits

@@ -11,6 +11,7 @@ from services.http.limits import Limits
 from services.http.live import SSE
 from services.http.step_feed import RATE
 from services.http.steps import LAST_ID
+from services.personal import REASON_LENGTH
 from services.playgrounds.statistics.records import Options
 from services.problems import PROBLEMS
 
@@ -560,7 +561,15 @@ def _event_paths(limits: Limits) -> Schema:
         "default": limits.default_events,
     }
     events: Schema = {"type": "array", "items": reference("Recorded")}
-    who = f"Takes role {' or '.join(sorted(feed.ROLES))} or scope {feed.SCOPE}."
+    who = (
+        f"Takes role {' or '.join(sorted(feed.ROLES))} or scope {feed.SCOPE}. Without "
+        "the scope personal text of others reads [sealed], unless a reason is given."
+    )
+    reason = _parameter(
+        "reason",
+        {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
+        "Why personal text of others is to be shown, which is recorded",
+    )
     return {
         "/v1/events": {
             "get": {
@@ -574,6 +583,7 @@ def _event_paths(limits: Limits) -> Schema:
                     _parameter("after", position, "Position after which to begin"),
                     _parameter("limit", limit, "Events of a page"),
                     _parameter("type", text, "Types to show, with commas between"),
+                    reason,
                     _parameter(
                         "Last-Event-ID",
                         {"type": "integer", "minimum": 0},
@@ -616,6 +626,7 @@ def _event_paths(limits: Limits) -> Schema:
                     _parameter("id", text, "Name of the stream", place="path"),
                     _parameter("after", position, "Version after which to begin"),
                     _parameter("limit", limit, "Events of a page"),
+                    reason,
                 ],
                 "responses": {
                     "200": {

@@ -9,7 +9,6 @@ back when its subject is erased. Its fields read `SEALED` and are named in `seal
 whoever may read them reads the stream.
 """
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,10 +18,10 @@ from msgspec import UNSET, UnsetType
 
 from events import catalogue
 from events.message import Event, Recorded
+from services.personal import SEALED, personal_fields
 
 
 MEDIA_TYPE: Final = "application/cloudevents+json"
-SEALED: Final = "[sealed]"
 DIGITS: Final = 19
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -61,7 +60,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
 def cloud_event(recorded: Recorded[Event], *, republished: bool = False) -> CloudEvent:
     """Return an event as other services see it."""
     event = recorded.event
-    sealed = tuple(_sealed(event))
+    sealed = tuple(personal_fields(event))
     if sealed:
         event = msgspec.structs.replace(event, **dict.fromkeys(sealed, SEALED))
     headers = recorded.headers or {}
@@ -91,11 +90,3 @@ def cloud_event(recorded: Recorded[Event], *, republished: bool = False) -> Clou
 def encoded(event: CloudEvent) -> bytes:
     """Return a message's body."""
     return _encode(event)
-
-
-def _sealed(event: Event) -> Iterator[str]:
-    """Yield the fields of an event that hold personal text of somebody."""
-    if getattr(event, "subject_id", None) is not None:
-        for name in event.personal:
-            if getattr(event, name) is not None:
-                yield name

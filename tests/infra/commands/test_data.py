@@ -182,3 +182,34 @@ async def test_events_are_listed_in_order(up: Up) -> None:
     assert positions == [last - 2, last - 1]
     assert negative.code == 2
     assert "Traceback" not in negative.err
+
+
+async def test_personal_text_is_listed_with_a_reason_that_is_recorded(up: Up) -> None:
+    org, email = ("--org", "reading"), "ines@reading.example"
+    where = ("--data-dir", up.data_dir, "--json")
+    made = await rehearsal(
+        *("organisations", "create", "Reading", *org, *where),
+    )
+    assert made.code == 0, made
+    invited = await rehearsal(
+        *("users", "invite", email, "--username", "ines", "--full-name", "Ines"),
+        *(*org, *where),
+    )
+    assert invited.code == 0, invited
+    listed = ("events", "list", *where, "--limit", "10000", "--stream")
+    stream = f"access.user-{invited.json['user_id']}"
+    closed = await rehearsal(*listed, stream)
+    assert closed.json["events"][0]["event"]["email"] == "[sealed]"
+    opened = await rehearsal(*listed, stream, "--reason", "Ines asked")
+    assert opened.json["events"][0]["event"]["email"] == email
+    bad = await rehearsal(*listed, stream, "--reason", " ")
+    assert (bad.code, bad.problem) == (1, ("Malformed", "reason"))
+    log = await rehearsal("events", "list", *where, "--limit", "10000")
+    (told,) = (
+        each
+        for each in log.json["events"]
+        if each["event"]["type"] == "access.PersonalTextRead"
+    )
+    assert (told["org_id"], told["actor"]) == ("reading", "user:operator")
+    assert told["event"]["stream_id"] == stream
+    assert told["event"]["reason"] == "Ines asked"

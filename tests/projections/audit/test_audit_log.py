@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from events.access.readings import PersonalTextRead
 from events.access.users import UserRegistered
 from events.ids import AgentId, PlaygroundId, SubjectId, UserId
 from events.message import Event
@@ -50,6 +51,33 @@ def named(name: str) -> PlaygroundChanged:
         if hasattr(created, field)
     }
     return PlaygroundChanged(**{**known, "name": name})
+
+
+def test_a_reading_is_an_act_about_what_was_read() -> None:
+    reading = PersonalTextRead(
+        reading_id=KEY,
+        reason="She asked",
+        source="stream",
+        stream_id=f"testing.trial-{ADA}",
+        first=1,
+        last=2,
+        subject_ids=(SubjectId(ADA),),
+    )
+    stream, page = given(
+        audit_log.PROJECTION, reading, replace(reading, stream_id=None)
+    ).rows()
+    assert (stream["action"], stream["resource_type"]) == ("read", "trial")
+    assert stream["resource_id"] == ADA
+    assert (page["action"], page["resource_type"]) == ("read", "reading")
+    assert page["resource_id"] == KEY
+    assert page["stated"] == {
+        "reason": "She asked",
+        "source": "stream",
+        "stream_id": None,
+        "first": 1,
+        "last": 2,
+        "subject_ids": [str(ADA)],
+    }
 
 
 def test_an_act_tells_who_did_what_to_what() -> None:

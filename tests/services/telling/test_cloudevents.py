@@ -15,7 +15,8 @@ from events.conversation import MessageAdded, ToolCalled
 from events.ids import PersonaId, SubjectId
 from events.message import Event
 from events.testing.personas import PersonaCreated
-from services.telling.cloudevents import MEDIA_TYPE, SEALED, cloud_event, encoded
+from services.personal import SEALED
+from services.telling.cloudevents import MEDIA_TYPE, cloud_event, encoded
 from tests.builders import new_id
 from tests.recorded import recorded
 

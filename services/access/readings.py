@@ -1,0 +1,83 @@
+"""A reading: told once, before anything is given away."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from events.access.readings import PersonalTextRead, ReadingEvent, Source
+from events.ids import SubjectId
+from events.message import Meta as Envelope
+from services.access.common import AccessCommand, AlreadyExists, Reason
+from services.decider import Decider
+
+
+MOST_SUBJECTS: Final = 1_000
+
+Position = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+StreamName = Annotated[str, Meta(min_length=1, max_length=500)]
+Subjects = Annotated[list[SubjectId], Meta(max_length=MOST_SUBJECTS)]
+
+
+class RecordReading(AccessCommand, frozen=True, kw_only=True):
+    """Say that one reads personal text of others in the log, and why.
+
+    The interface itself says so of what it shows; whoever reads by other means says
+    it with `elsewhere`.
+    """
+
+    reading_id: UUID
+    reason: Reason
+    source: Source = "elsewhere"
+    stream_id: StreamName | None = None
+    first: Position | None = None
+    last: Position | None = None
+    subject_ids: Subjects = msgspec.field(default_factory=list)
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A reading as its rules see it."""
+
+    told: PersonalTextRead | None = None
+
+
+def evolve(_state: Reading, event: ReadingEvent) -> Reading:
+    """Return the state after an event."""
+    return Reading(told=event)
+
+
+def decide(
+    command: RecordReading, state: Reading, _meta: Envelope
+) -> list[ReadingEvent]:
+    """Tell a reading once."""
+    fact = PersonalTextRead(
+        reading_id=command.reading_id,
+        reason=command.reason,
+        source=command.source,
+        stream_id=command.stream_id,
+        first=command.first,
+        last=command.last,
+        subject_ids=tuple(dict.fromkeys(command.subject_ids)),
+    )
+    if state.told is None:
+        return [fact]
+    if state.told != fact:
+        raise AlreadyExists(path="$.reading_id")
+    return []
+
+
+def identify(command: RecordReading) -> UUID:
+    """Return the reading's id."""
+    return command.reading_id
+
+
+decider: Final = Decider[RecordReading, Reading, ReadingEvent](
+    category="access.reading",
+    commands=(RecordReading,),
+    events=(PersonalTextRead,),
+    initial=Reading(),
+    evolve=evolve,
+    decide=decide,
+    identify=identify,
+)
