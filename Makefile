@@ -47,7 +47,7 @@ lock: $(VENV)/.dev ## pin and hash what is installed
 bench: $(VENV)/.dev ## measure speed and memory against peers; ARGS=--json, ARGS=trials
 	$(BIN)/python -m tests.bench $(ARGS)
 
-chaos: $(VENV)/.dev ## kill things under load and count what was lost; ARGS=log, work or slots
+chaos: $(VENV)/.dev ## kill things under load and count what was lost; ARGS=log, work, slots or populations
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 fuzz: $(VENV)/.dev ## send bad input and count server errors

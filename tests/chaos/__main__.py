@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tests.chaos import campaign, slots
+from tests.chaos import campaign, populations, slots
 from tests.chaos.children import complain_only
 from tests.chaos.findings import Report
 from tests.chaos.work import campaign as work
@@ -21,6 +21,11 @@ SUBJECTS: Final[Mapping[str, tuple[str, Any, Sequence[str]]]] = {
         "commands and readers, while backends and servers are killed",
         campaign.Options(),
         ("lock",),
+    ),
+    "populations": (
+        "runs of populations, while the engine, roles and servers are killed",
+        populations.Options(),
+        (),
     ),
     "slots": ("testers that race for the last places", slots.Options(), ()),
     "work": (
@@ -58,6 +63,8 @@ async def _run(
     subject: str, given: Mapping[str, Any]
 ) -> Report | slots.Report | work.Report:
     match subject:
+        case "populations":
+            return await populations.run(populations.Options(**given))
         case "slots":
             return await slots.run(slots.Options(**given))
         case "work":

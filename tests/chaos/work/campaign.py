@@ -119,6 +119,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign in figures."""
 
+    subject: str = "work"
     seed: int
     without: str | None
     postgres: int
@@ -143,15 +144,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """Return the report as people read it."""
         lines = [
-            f"chaos work: seed {self.seed}, PostgreSQL {self.postgres}, RabbitMQ "
-            f"{self.rabbitmq}"
+            f"chaos {self.subject}: seed {self.seed}, PostgreSQL {self.postgres}, "
+            f"RabbitMQ {self.rabbitmq}"
             + (f", without the {self.without}" if self.without else "")
             + f", {self.seconds:.0f} s"
         ]
         for name in ("kills", "faults", "waits", "audited"):
             counts: Mapping[str, float] = getattr(self, name)
             told = ", ".join(f"{key} {counts[key]:,}" for key in sorted(counts))
-            lines.append(f"{name:<10} {told}")
+            lines += [f"{name:<10} {told}"] if told else []
         lines.append(f"violations {self.total:,}")
         for name, violation in sorted(self.violations.items()):
             lines.append(f"  {violation.count:>8,}  {name}")
