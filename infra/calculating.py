@@ -14,7 +14,7 @@ from typing import Final, assert_never
 import msgspec
 
 from events.errors import Unavailable
-from services.experiments.analysis.recording import Recording
+from services.experiments.analysis.recording import Recording, Subject
 from services.playgrounds.statistics.records import Evaluations, Options
 
 
@@ -42,7 +42,15 @@ class OfConditions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     runs: Sequence[Recording]
 
 
-Request = OfEvaluations | OfRun | OfConditions
+class OfReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The report of runs; `whole` is the first of them with all of its rows."""
+
+    subject: Subject
+    runs: Sequence[Recording]
+    whole: Recording
+
+
+Request = OfEvaluations | OfRun | OfConditions | OfReport
 
 
 class Calculator:
@@ -67,6 +75,12 @@ class Calculator:
     async def contrasts(self, runs: Sequence[Recording]) -> bytes:
         """Return how the conditions of recorded runs differ, as JSON."""
         return await self._answer(OfConditions(runs=runs))
+
+    async def report(
+        self, subject: Subject, runs: Sequence[Recording], whole: Recording
+    ) -> bytes:
+        """Return a page of charts and findings, and the charts as PNG, as JSON."""
+        return await self._answer(OfReport(subject=subject, runs=runs, whole=whole))
 
     async def _answer(self, asked: Request) -> bytes:
         request = msgspec.msgpack.encode(asked)
@@ -124,6 +138,10 @@ def calculated(request: Request) -> object:
             from services.experiments.analysis.contrasts import contrasts  # noqa: PLC0415
 
             return contrasts(runs)
+        case OfReport(subject=subject, runs=runs, whole=whole):
+            from services.experiments.analysis.reporting import drawn  # noqa: PLC0415
+
+            return drawn(subject, runs, whole)
         case _:
             assert_never(request)
 

@@ -1,5 +1,8 @@
 """Commands about what recorded populations say: analyse a run, compare conditions."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -7,7 +10,11 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.table import Table as Grid
 
+from events.errors import Malformed
+from infra.calculating import Calculator
 from infra.commands.shared import OK, Where, Who, answer, run, screen
+from infra.operations.experimenting import Experiments
+from infra.operations.reporting import asked_of, write
 from infra.wiring import core, database, reading
 from services.experiments.analysis.results import Analysis, Contrasts, Interval
 from services.http.experiments import completed
@@ -15,6 +22,7 @@ from services.http.recordings import Recordings
 
 
 NO_LIMIT: Final = 1 << 40
+MINUTES: Final = 600.0  # seconds that drawing may take
 SEVERITY: Final = Number(gte=0, lte=1)
 
 
@@ -73,6 +81,59 @@ def compare(
         return OK
 
     return run(where, work)
+
+
+def report(
+    identifier: UUID,
+    *,
+    html: Annotated[
+        Path | None, Parameter(help="The page to write; it must not be there.")
+    ] = None,
+    png: Annotated[
+        Path | None, Parameter(help="The folder of images to make; likewise.")
+    ] = None,
+    step: Annotated[
+        int | None, Parameter(help="Step of the map.", validator=Number(gte=0))
+    ] = None,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Draw what a simulation or the runs of an experiment say, as a page or as images.
+
+    The page needs no network. Population, births and deaths, resources, rewards and
+    diversity are always there; the mix of actions and the map where they were captured.
+    """
+    settings = where.settings()
+
+    async def work() -> int:
+        if html is None and png is None:
+            raise Malformed("Say where to: --html FILE, --png FOLDER, or both.")
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="analyses") as parts,
+            reading(urls) as reader,
+        ):
+            asked = await asked_of(
+                Experiments(parts.log, who.org),
+                reader,
+                Recordings(log=parts.log, blobs=parts.blobs, largest=NO_LIMIT),
+                who.identity(settings),
+                identifier,
+                step=step,
+            )
+        calculator = Calculator(seconds=MINUTES)
+        made = await calculator.report(asked.subject, asked.runs, asked.whole)
+        found = await asyncio.to_thread(write, made, html, png)
+        answer(where, found, lambda: print_report(found))
+        return OK
+
+    return run(where, work)
+
+
+def print_report(found: Mapping[str, Sequence[str]]) -> None:
+    """Print what was written, for people."""
+    for path in found["files"]:
+        screen.print(path, highlight=False)
 
 
 def print_analysis(found: Analysis) -> None:

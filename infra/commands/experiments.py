@@ -76,6 +76,7 @@ ELSEWHERE: Final = {
     "watch": ("watching:watch", "Show the numbers of runs while they are made."),
     "analyse": ("analyses:analyse", "Show what the recorded rows of a simulation say."),
     "compare": ("analyses:compare", "Compare the conditions of an experiment."),
+    "report": ("analyses:report", "Draw charts and a table of what rows say."),
 }
 for place, (function, told) in ELSEWHERE.items():
     experiments.command(f"infra.commands.{function}", name=place, help=told)

@@ -87,6 +87,11 @@ class Experiments:
         self._log = log
         self._org_id = org_id
 
+    @property
+    def org_id(self) -> str:
+        """Return the organisation."""
+        return self._org_id
+
     async def kind(self, identifier: UUID) -> str:
         """Return `experiment` or `simulation`, or raise `Missing`."""
         for name in ("experiment", "simulation"):

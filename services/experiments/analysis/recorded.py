@@ -48,7 +48,7 @@ FLOATS: Final = frozenset(
 
 def recorded(recording: Recording) -> Run:
     """Return the columns of a run, or raise `Malformed` for rows that are none."""
-    tables = _tables(recording.pieces)
+    tables = tables_of(recording.pieces)
     births = tables.get("births")
     deaths = tables.get("deaths")
     return Run(
@@ -64,7 +64,8 @@ def recorded(recording: Recording) -> Run:
     )
 
 
-def _tables(pieces: Iterable[Piece]) -> Tables:
+def tables_of(pieces: Iterable[Piece]) -> Tables:
+    """Return the rows of each table, as they were recorded."""
     parts: dict[str, list[Rows]] = {}
     for piece in pieces:
         for name, body in piece.tables.items():

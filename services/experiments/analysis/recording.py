@@ -12,6 +12,14 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
     upto: int | None = None
 
 
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report is of; the map is of `step`, or of the last that has states."""
+
+    title: str
+    about: list[tuple[str, str]]
+    step: int | None = None
+
+
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """A run: its seed and rules, and its pieces in order of steps.
 

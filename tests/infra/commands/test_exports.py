@@ -177,3 +177,38 @@ def _told(table: pa.Table) -> list[str]:
 
 def _sorted(rows: Iterable[Row]) -> list[str]:
     return sorted(map(repr, rows))
+
+
+async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
+    found = await made(up, "--capture", 50)
+    run, page, images = (
+        found.json["runs"][0]["simulation_id"],
+        tmp_path / "run.html",
+        tmp_path / "images",
+    )
+    asked = ("report", run, "--html", page, "--png", images, "--step", 50)
+    told = await experiments(up, *asked)
+    again = await experiments(up, *asked)
+    whole = await experiments(
+        up, "report", found.json["experiment_id"], "--html", tmp_path / "all.html"
+    )
+    nowhere = await experiments(up, "report", run)
+
+    assert told.code == whole.code == 0, (told, whole)
+    assert again.problem[0] == "FileThere"
+    assert nowhere.problem[0] == "Malformed"
+    assert names(images) == {
+        f"{name}.png"
+        for name in (
+            "population",
+            "births_and_deaths",
+            "resources",
+            "action_mix",
+            "rewards",
+            "genome_diversity",
+            "map",
+        )
+    }
+    assert found.json["runs"][0]["state_hash"] in page.read_text()
+    assert "over runs" in (tmp_path / "all.html").read_text()
+    assert names(tmp_path) == {"run.html", "images", "all.html"}
