@@ -34,6 +34,9 @@ async def test_a_worker_is_killed_and_every_trial_ends_once_all_the_same() -> No
         shown = await rehearsal("demo", "--once", "--json", "--data-dir", path / "data")
         assert shown.code == 0, shown
         assert await without_a_value(path / "data") == []
+        where = ("--data-dir", path / "data", "--json")
+        verified = await rehearsal("verify", "--tables", *where)
+        assert verified.json["ok"], verified
     live = shown.json["live"]
     assert (live["trials"], live["passed"] + live["failed"]) == (300, 300)
     assert 75 <= live["killed_at"] < 300
