@@ -213,12 +213,12 @@ class StepFeed:
         silence = self._limits.heartbeat_seconds
         said_at = monotonic()
         while True:
+            if monotonic() >= said_at + silence:
+                said_at = monotonic()
+                yield reading.nothing, None
             page = await self._log.read(reading.at, self._limits.page_events)
             reading.take(page)
             if len(page) == self._limits.page_events and not reading.ready:
-                if monotonic() - said_at > silence:
-                    said_at = monotonic()
-                    yield reading.nothing, None
                 continue
             if reading.spans:
                 if pace.early > 0 and not reading.ready:
@@ -234,8 +234,8 @@ class StepFeed:
             if reading.over:
                 yield None, End(status=reading.watched.status)
                 return
-            if await self._log.wait(reading.at, seconds=silence) <= reading.at:
-                yield reading.nothing, None
+            seconds = max(0.0, said_at + silence - monotonic())
+            await self._log.wait(reading.at, seconds=seconds)
 
     async def _told(
         self, identity: Identity, spans: Sequence[Span], most: int | None

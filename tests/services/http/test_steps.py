@@ -64,6 +64,22 @@ async def test_a_feed_of_which_nothing_happens_moves_on_with_the_log() -> None:
         assert await passed(world, f"{head}-17") == str(head)
 
 
+async def test_a_feed_moves_on_while_others_write_all_the_time() -> None:
+    limits = Limits(heartbeat_seconds=0.2)
+    async with open_world(reader=OneRun(new_id()), limits=limits) as world:
+
+        async def write() -> None:
+            while True:
+                await world.send(create_persona())
+
+        writing = asyncio.ensure_future(write())
+        try:
+            assert int(await passed(world, "0")) > 0
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+
 async def test_a_feed_that_cannot_go_on_says_why() -> None:
     async with open_world(reader=OneRun(new_id())) as world:
         world.log.broken = Unavailable("The log is away.")
