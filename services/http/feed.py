@@ -11,6 +11,7 @@ otherwise.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -166,22 +167,22 @@ class Feed:
         page: Sequence[Recorded[Event]],
         shown: Callable[[Recorded[Event]], Recorded[Event] | None],
     ) -> None:
-        told = after
+        told, silence = after, self._limits.heartbeat_seconds
+        said_at = monotonic()
         while True:
             for recorded in page:
                 after = recorded.position
                 event = shown(recorded)
                 if event is not None:
                     await write(_message(event))
-                    told = after
+                    told, said_at = after, monotonic()
+            if monotonic() >= said_at + silence:
+                passed = b"" if told == after else b"id: %d\n" % after
+                await write(b": heartbeat\n%b\n" % passed)
+                told, said_at = after, monotonic()
             if len(page) < self._limits.default_events:
-                head = await self._log.wait(
-                    after, seconds=self._limits.heartbeat_seconds
-                )
-                if head <= after:
-                    passed = b"" if told == after else b"id: %d\n" % after
-                    await write(b": heartbeat\n%b\n" % passed)
-                    told = after
+                seconds = max(0.0, said_at + silence - monotonic())
+                await self._log.wait(after, seconds=seconds)
             page = await self._log.read(after, self._limits.default_events)
 
     async def _shown(

@@ -9,6 +9,7 @@ may see its progress.
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -156,8 +157,13 @@ class ProgressRoute:
         after: int,
     ) -> None:
         """Write every change of a run after a position, until it has ended."""
-        told = after
+        told, silence = after, self._limits.heartbeat_seconds
+        said_at = monotonic()
         while True:
+            if monotonic() >= said_at + silence:
+                passed = b"" if told == after else b"id: %d\n" % after
+                await write(b": heartbeat\n%b\n" % passed)
+                told, said_at = after, monotonic()
             page = await self._log.read(after, self._limits.page_events)
             for recorded in page:
                 after = recorded.position
@@ -165,14 +171,12 @@ class ProgressRoute:
                 if changed is not None and changed is not progress:
                     progress, told = changed, after
                     await write(_message(progress, after))
+                    said_at = monotonic()
                     if progress.ended:
                         return
             if len(page) < self._limits.page_events:
-                seconds = self._limits.heartbeat_seconds
-                if await self._log.wait(after, seconds=seconds) <= after:
-                    passed = b"" if told == after else b"id: %d\n" % after
-                    await write(b": heartbeat\n%b\n" % passed)
-                    told = after
+                seconds = max(0.0, said_at + silence - monotonic())
+                await self._log.wait(after, seconds=seconds)
 
     async def _pages(
         self, after: int, upto: int

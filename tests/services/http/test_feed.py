@@ -157,6 +157,23 @@ async def test_a_quiet_feed_tells_how_far_it_is() -> None:
         assert again == {"": "heartbeat"}
 
 
+async def test_a_feed_tells_how_far_it_is_while_others_write_all_the_time() -> None:
+    async with open_world(limits=Limits(heartbeat_seconds=0.2)) as world:
+
+        async def write() -> None:
+            while True:
+                await make(world, 1, org="other")
+
+        writing = asyncio.ensure_future(write())
+        try:
+            async with feed(world) as source, asyncio.timeout(30):
+                beat = await anext(source)
+        finally:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+    assert (beat[""], int(beat["id"]) > 0) == ("heartbeat", True)
+
+
 async def test_an_actor_has_few_feeds() -> None:
     async with open_world(limits=Limits(feeds_per_actor=1)) as world:
         await make(world, 1)
