@@ -256,7 +256,11 @@ async def served(settings: Settings, api: Core) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def application(
-    settings: Settings, api: Core, *, calculate: Calculations
+    settings: Settings,
+    api: Core,
+    *,
+    calculate: Calculations,
+    limits: Limits = Limits(proxies=1),  # noqa: B008 - frozen
 ) -> AsyncIterator[web.Application]:
     """Yield what answers HTTP."""
     ended: set[UUID | None] = set()
@@ -264,17 +268,18 @@ async def application(
         signing_in(settings, api, ended) as accounts,
         bearers(settings, api, ended) as believed,
     ):
-        yield _app(settings, api, accounts, believed, calculate)
+        yield _app(settings, api, accounts, believed, calculate, limits)
 
 
-def _app(
+def _app(  # noqa: PLR0917 - parts of one thing
     settings: Settings,
     api: Core,
     accounts: Accounts | None,
     believed: Bearers,
     calculate: Calculations,
+    limits: Limits,
 ) -> web.Application:
-    watch, limits = Watch(api.pool), Limits(proxies=1)
+    watch = Watch(api.pool)
     return make_app(
         handler=api.handler,
         log=api.log,

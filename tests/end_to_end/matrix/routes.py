@@ -28,6 +28,7 @@ class Cell(NamedTuple):
     """A request, and the status that answers it.
 
     A page for people takes a cookie. Of a table all pages are read, and are its rows.
+    What is silent has nothing to say before something happens.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Cell(NamedTuple):
     accept: str = "*/*"
     page: bool = False
     table: str | None = None
+    silent: bool = False
 
 
 Cells = Callable[[Stage, Asker], Iterator[Cell]]
@@ -119,15 +121,18 @@ def runs(stage: Stage, asker: Asker) -> Iterator[Cell]:
 
 
 def populations(stage: Stage, asker: Asker) -> Iterator[Cell]:
-    """Analyses and comparisons are for those who see what they are of."""
+    """Steps, analyses and comparisons are for those who see what they are of."""
     for row in stage.rows["experiments.simulations"]:
         key = str(row["simulation_id"])
         status = seen_or_404(stage, "experiments.simulations", asker, key)
         yield Cell(f"/v1/experiments/simulations/{key}/analysis", status)
+        yield Cell(f"/v1/experiments/simulations/{key}/steps", status, accept=SSE)
     for row in stage.rows["experiments.experiments"]:
         key = row["experiment_id"]
         status = seen_or_404(stage, "experiments.experiments", asker, key)
         yield Cell(f"/v1/experiments/experiments/{key}/comparison", status)
+        path = f"/v1/experiments/experiments/{key}/steps"
+        yield Cell(path, status, accept=SSE, silent=True)
 
 
 def findings(stage: Stage, asker: Asker) -> Iterator[Cell]:
@@ -191,6 +196,8 @@ READS: Final[Mapping[str, Cells]] = {
     f"{RUNS}/{{id}}/progress": runs,
     "/v1/experiments/simulations/{id}/analysis": populations,
     "/v1/experiments/experiments/{id}/comparison": populations,
+    "/v1/experiments/simulations/{id}/steps": populations,
+    "/v1/experiments/experiments/{id}/steps": populations,
     "/v1/playgrounds/{id}/statistics": findings,
     "/v1/playgrounds/{id}/exports/{shape}": findings,
     "/playgrounds": overview,
@@ -202,6 +209,7 @@ READS: Final[Mapping[str, Cells]] = {
     "/v1/auth/me": oneself,
     "/v1/auth/sessions": oneself,
     "/v1/auth/me/export": oneself,
+    "/v1/auth/oidc": nothing,
     "/v1/openapi.json": nothing,
     "/v1/asyncapi.json": nothing,
     "/v1/docs": nothing,

@@ -25,6 +25,7 @@ from projections.ddl import qualified, view_name
 from projections.runner import GroupRunner
 from services.experiments.analysis.recording import Recording
 from services.handling import Handler
+from services.http.limits import Limits
 from services.http.serving import serving
 from services.playgrounds.statistics.records import Evaluations, Options
 from services.routing import DECIDER_OF
@@ -44,6 +45,7 @@ PLAIN: Final[Sequence[frozenset[str]]] = (
 OF_AREAS: Final[Sequence[frozenset[str]]] = [
     frozenset({f"{area}:{role}"}) for area, role in product(AREAS, ROLES)
 ]
+LIMITS: Final = Limits(proxies=1, feeds_per_actor=10_000)
 EVERY_ROLE: Final = (*PLAIN, *OF_AREAS)
 
 
@@ -121,6 +123,13 @@ class Stage:
             )
         return self.tokens[asker]
 
+    def proved_email(self, person: Person) -> str | None:
+        """Return the address by which a login of somebody's own is known."""
+        for row in self.rows["access.users"]:
+            if str(row["id"]) == person.asker(frozenset()).id and row["is_verified"]:
+                return str(row["email"])
+        return None
+
     def expected(self, name: str, asker: Asker) -> set[Key]:
         """Return the keys of the rows that somebody sees of a view."""
         if (name, asker) not in self.known:
@@ -172,10 +181,15 @@ async def open_stage(database: Database, folder: Path) -> AsyncIterator[Stage]:
         physical = await _physical(superuser)
         unguarded = Handler(log=api.log, deciders=DECIDER_OF, guard=let_through)
         app = await opened.enter_async_context(
-            application(settings, api, calculate=Nothing())
+            application(settings, api, calculate=Nothing(), limits=LIMITS)
         )
         open_app = await opened.enter_async_context(
-            application(settings, replace(api, handler=unguarded), calculate=Nothing())
+            application(
+                settings,
+                replace(api, handler=unguarded),
+                calculate=Nothing(),
+                limits=LIMITS,
+            )
         )
         yield Stage(
             urls=urls,
