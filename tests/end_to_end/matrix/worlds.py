@@ -146,6 +146,7 @@ PEOPLE: Final[Mapping[str, str]] = {
     str(playgrounds.TESS_ID): "tess",
     str(playgrounds.TOM_ID): "tom",
     str(access.INES): "ines",
+    access.RENAMED.username: access.RENAMED.username,
 }
 
 
