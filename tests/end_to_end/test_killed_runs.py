@@ -50,7 +50,7 @@ from tests.rabbit_ladder import OwnBroker
 
 CONFIGURATION: Final = Configuration()
 SEED: Final = 11
-STEPS: Final = 30_000
+STEPS: Final = 40_000
 EVERY: Final = 40  # steps, of which all rows are kept
 LEASE_SECONDS: Final = 3.0
 PATIENCE: Final = 240.0
