@@ -104,7 +104,7 @@ REFUSED: Final = (
     "CREATE TEMPORARY TABLE kept (n int)",
     "CREATE TABLE public.kept (n int)",
     "CREATE FUNCTION public.peek(text) RETURNS boolean LANGUAGE sql RETURN true",
-    "COPY (SELECT 1) TO '/tmp/out'",
+    "COPY (SELECT 1) TO '/kept'",
     "COPY (SELECT 1) TO PROGRAM 'true'",
     "ALTER VIEW playgrounds.users RESET (security_invoker)",
 )
