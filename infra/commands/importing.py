@@ -9,6 +9,8 @@ from cyclopts import App, Parameter
 
 from infra.commands.shared import OK, Where, Who, answer, progress, run, screen
 from infra.operations.importing import Progress, import_tau_bench
+from infra.operations.importing_agentfarm import Report as FarmReport
+from infra.operations.importing_agentfarm import import_agentfarm
 from infra.operations.importing_playgrounds import Report, import_playgrounds
 from infra.operations.importing_tau2 import import_tau2
 from infra.operations.scoring import scored
@@ -157,3 +159,53 @@ def lines_of(found: Report) -> Iterator[str]:
     for problem in found.problems:
         fate = "imported" if problem.imported else "left out"
         yield f"{problem.table} {problem.id} ({fate}): {problem.problem}"
+
+
+@importer.command(name="agentfarm")
+def agentfarm(
+    file: Path,
+    *,
+    where: Where = Where(),  # noqa: B008 - frozen
+    who: Who = Who(),  # noqa: B008 - frozen
+) -> int:
+    """Import the simulations of an AgentFarm SQLite file; twice changes nothing.
+
+    They stand in the tables of experiments, labelled as imported. What does not fit is
+    told with its table, row and column.
+    """
+    settings = where.settings()
+
+    async def work() -> int:
+        async with (
+            database(settings) as urls,
+            core(settings, urls, name="import") as parts,
+            projecting(urls, parts),
+        ):
+            with progress() as bar:
+                task = bar.add_task("importing", total=None)
+                found = await import_agentfarm(
+                    file,
+                    handler=parts.handler,
+                    meta=who.meta(settings),
+                    tell=lambda table, rows: bar.update(
+                        task, description=table, completed=rows
+                    ),
+                )
+            await caught_up(urls, found.position)
+        answer(where, found, lambda: show(farm_lines(found)))
+        return OK
+
+    return run(where, work)
+
+
+def farm_lines(found: FarmReport) -> Iterator[str]:
+    """Yield a report as lines for people."""
+    rows = ", ".join(f"{count} {name}" for name, count in found.rows.items())
+    yield f"{len(found.simulations)} simulations: {rows}"
+    yield f"{found.new_events} new events; {found.left_out} rows left out"
+    for each in found.simulations:
+        yield f"simulation {each}"
+    for problem in found.problems:
+        at = f" row {problem.row}" if problem.row else ""
+        fate = "imported" if problem.imported else "left out"
+        yield f"{problem.table}{at} {problem.column} ({fate}): {problem.problem}"

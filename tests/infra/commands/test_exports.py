@@ -12,14 +12,24 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import MetaData, create_engine, select
 
-from tests.infra.commands.process import Up
-from tests.infra.commands.test_experiments import compiled, experiments, made, sql
+from infra.operations.exporting_sqlite import columns_of
+from tests.infra.commands.process import Up, rehearsal
+from tests.infra.commands.test_experiments import ORG, compiled, experiments, made, sql
 
 
 __all__ = ["compiled"]  # a fixture that runs by itself
 
 Row = Mapping[str, object]
 
+KEYS = {
+    "agents": "agent_id",
+    "simulation_steps": "step_number",
+    "agent_states": "id",
+    "resource_states": "id",
+    "agent_actions": "action_id",
+    "learning_experiences": "experience_id",
+    "health_incidents": "incident_id",
+}
 JSON_COLUMNS = {"parameters", "results_summary", "variables"}
 
 
@@ -212,3 +222,43 @@ async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
     assert found.json["runs"][0]["state_hash"] in page.read_text()
     assert "over runs" in (tmp_path / "all.html").read_text()
     assert names(tmp_path) == {"run.html", "images", "all.html"}
+
+
+async def test_an_exported_file_is_imported_as_it_was(up: Up, tmp_path: Path) -> None:
+    found = await made(up, "--capture", 50)
+    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
+    await experiments(up, "export", run, "--out", out)
+    where = ("--data-dir", up.data_dir, "--json", "--org", ORG)
+    first = (await rehearsal("import", "agentfarm", out, *where)).json
+    again = (await rehearsal("import", "agentfarm", out, *where)).json
+    (there,) = first["simulations"]
+
+    assert (first["left_out"], again["new_events"]) == (0, 0)
+    assert [(each["table"], each["row"]) for each in first["problems"]] == [
+        ("export", 0)
+    ]
+    for table, key in KEYS.items():
+        columns = ", ".join(
+            name
+            for name in columns_of(table)
+            if name not in ("simulation_id", "state_before_id", "state_after_id")
+        )
+        rows = [
+            await sql(
+                up,
+                f"SELECT {columns} FROM {table}"  # noqa: S608 - ours
+                f" WHERE {_of(table, each)} ORDER BY {key}",
+            )
+            for each in (run, there)
+        ]
+        assert rows[0] == rows[1], table
+        assert rows[0], table
+    (label,) = await sql(
+        up,
+        f"SELECT engine, status FROM simulations WHERE _id = '{there}'",  # noqa: S608
+    )
+    assert label == {"engine": "imported: AgentFarm", "status": "completed"}
+    for word in ("verify", "analyse", "rows"):
+        assert (await experiments(up, word, there)).problem[0] == "RunsElsewhere"
+    shown = (await experiments(up, "show", there)).json
+    assert (shown["status"], shown["step"], shown["seed"]) == ("completed", 400, None)
