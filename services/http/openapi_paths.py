@@ -355,7 +355,8 @@ def _get_analysis() -> Schema:
         "summary": "What the recorded rows of a simulation say",
         "description": "Population, resources, survival, dominance, advantages between "
         "types, behaviour, reproduction, learning, health and significant events. What "
-        "rests on rows that were not captured is null.",
+        "rests on rows that were not captured is null. A simulation that runs "
+        "elsewhere is refused.",
         "parameters": [
             _parameter("id", position, "The simulation", place="path"),
             _parameter("least_severity", severity, "Least severity of events to tell"),
@@ -371,7 +372,12 @@ def _get_analysis() -> Schema:
                 "content": {JSON: {"schema": reference("Analysis")}},
             },
             **_answers(
-                "malformed", "missing", "not-acceptable", "too-large", "too-many"
+                "malformed",
+                "missing",
+                "refused",
+                "not-acceptable",
+                "too-large",
+                "too-many",
             ),
         },
     }
@@ -401,7 +407,12 @@ def _get_comparison() -> Schema:
                 "content": {JSON: {"schema": reference("Contrasts")}},
             },
             **_answers(
-                "malformed", "missing", "not-acceptable", "too-large", "too-many"
+                "malformed",
+                "missing",
+                "refused",
+                "not-acceptable",
+                "too-large",
+                "too-many",
             ),
         },
     }

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from infra.clock import new_id
 from services.http.reading import Row
 from services.identity import Identity
+from tests.services.experiments.outside_examples import ELSEWHERE, OPEN
 from tests.services.http.world import is_problem, open_world
 
 
@@ -49,3 +51,10 @@ async def test_what_is_no_identifier_is_named() -> None:
 async def test_a_row_without_a_stream_is_missing_too() -> None:
     async with open_world(reader=Rows({"_id": str(new_id())})) as world:
         assert is_problem(await world.get(ANALYSIS.format(5)), 404)
+
+
+async def test_what_runs_elsewhere_is_not_analysed() -> None:
+    async with open_world(reader=Rows({"_id": str(ELSEWHERE)})) as world:
+        await world.send(msgspec.json.encode(OPEN))
+        assert is_problem(await world.get(ANALYSIS.format(5)), 422)
+        assert is_problem(await world.get(COMPARISON.format(new_id())), 422)
