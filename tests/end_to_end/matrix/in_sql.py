@@ -68,6 +68,6 @@ def _differences(stage: Stage, asker: Asker, name: str, rows: Any) -> Iterator[s
         return
     hidden = stage.hidden(name, asker)
     for row in rows:
-        for column, value in hidden[key_of(row, table.key)].items():
+        for column, value in hidden.get(key_of(row, table.key), {}).items():
             if row[column] != value:
                 yield f"{name}.{column} shows what it should not"

@@ -6,7 +6,7 @@ the policies: it shares with the first their text, and nothing else.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,12 +67,15 @@ class Oracle:
 
     def seen(self, name: str, asker: Asker) -> Iterator[Row]:
         """Yield the rows of a table that somebody sees."""
-        table = self._tables[name]
+        yield from self.among(self._tables[name], self._rows[name], asker)
+
+    def among(self, table: Table, rows: Iterable[Row], asker: Asker) -> Iterator[Row]:
+        """Yield those of some rows that the policy of a table shows to somebody."""
         if not table.everyone and not any(
             holds(asker.roles, role, table.schema) for role in ROLES
         ):
             return
-        for row in self._rows[name]:
+        for row in rows:
             if self.holds(table.rows, row, asker):
                 yield row
 

@@ -122,15 +122,22 @@ def runs(stage: Stage, asker: Asker) -> Iterator[Cell]:
 
 def populations(stage: Stage, asker: Asker) -> Iterator[Cell]:
     """Steps, analyses and comparisons are for those who see what they are of."""
+    elsewhere = set()
     for row in stage.rows["experiments.simulations"]:
         key = str(row["simulation_id"])
         status = seen_or_404(stage, "experiments.simulations", asker, key)
-        yield Cell(f"/v1/experiments/simulations/{key}/analysis", status)
-        yield Cell(f"/v1/experiments/simulations/{key}/steps", status, accept=SSE)
+        made_elsewhere = str(row["engine"]).startswith("recorded:")
+        if made_elsewhere:
+            elsewhere.add(row["experiment_id"])
+        analysed = 422 if status == 200 and made_elsewhere else status
+        yield Cell(f"/v1/experiments/simulations/{key}/analysis", analysed)
+        path = f"/v1/experiments/simulations/{key}/steps"
+        yield Cell(path, status, accept=SSE, silent=made_elsewhere)
     for row in stage.rows["experiments.experiments"]:
         key = row["experiment_id"]
         status = seen_or_404(stage, "experiments.experiments", asker, key)
-        yield Cell(f"/v1/experiments/experiments/{key}/comparison", status)
+        compared = 422 if status == 200 and key in elsewhere else status
+        yield Cell(f"/v1/experiments/experiments/{key}/comparison", compared)
         path = f"/v1/experiments/experiments/{key}/steps"
         yield Cell(path, status, accept=SSE, silent=True)
 
@@ -238,7 +245,7 @@ def check_rows(
     ), name
     hidden = stage.hidden(name, asker)
     for row in found:
-        for column, value in hidden[key_of(row, table.key)].items():
+        for column, value in hidden.get(key_of(row, table.key), {}).items():
             assert (row[column] is None) == (value is None), f"{name}.{column}"
 
 

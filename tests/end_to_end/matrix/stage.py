@@ -93,8 +93,8 @@ OWNER, TESTER, STRANGER, FOREIGNER = PEOPLE = (
 class Stage:
     """The worlds, where they are served, and all that their tables hold.
 
-    `rows` are those of the tables themselves, `shown` the keys of what their views
-    show where no policy holds. `open_url` is served without a guard.
+    `rows` are those of the tables themselves, `views` what their views show where no
+    policy holds. `open_url` is served without a guard.
     """
 
     urls: Urls
@@ -108,13 +108,24 @@ class Stage:
     position: int
     physical: Mapping[str, str]
     rows: Mapping[str, Sequence[Row]]
-    shown: Mapping[str, Sequence[tuple[Key, Key]]]
+    views: Mapping[str, Sequence[Row]]
     known: dict[tuple[str, Asker], set[Key]] = field(default_factory=dict)
     tokens: dict[Asker, str] = field(default_factory=dict)
 
     @cached_property
     def oracle(self) -> Oracle:
         return Oracle(TABLES, self.rows)
+
+    @cached_property
+    def shown(self) -> Mapping[str, Sequence[tuple[Key, Key]]]:
+        """Return the keys of each view's rows, in the table and in the view."""
+        return {
+            name: [
+                (key_of(row, table.key), key_of(row, table.shown_key))
+                for row in self.views[name]
+            ]
+            for name, table in TABLES.items()
+        }
 
     def token(self, asker: Asker) -> str:
         if asker not in self.tokens:
@@ -134,7 +145,16 @@ class Stage:
         """Return the keys of the rows that somebody sees of a view."""
         if (name, asker) not in self.known:
             table = TABLES[name]
+            own = {key_of(row, table.key) for row in self.rows[name]}
             seen = {key_of(row, table.key) for row in self.oracle.seen(name, asker)}
+            # Some views show rows of other tables too, under the same policy.
+            others = [
+                row for row in self.views[name] if key_of(row, table.key) not in own
+            ]
+            seen |= {
+                key_of(row, table.key)
+                for row in self.oracle.among(table, others, asker)
+            }
             self.known[name, asker] = {
                 shown for key, shown in self.shown[name] if key in seen
             }
@@ -210,11 +230,8 @@ async def open_stage(database: Database, folder: Path) -> AsyncIterator[Stage]:
                 name: await _all_of(superuser, qualified(table, physical[name]))
                 for name, table in TABLES.items()
             },
-            shown={
-                name: [
-                    (key_of(row, table.key), key_of(row, table.shown_key))
-                    for row in await _all_of(superuser, view_name(table))
-                ]
+            views={
+                name: await _all_of(superuser, view_name(table))
                 for name, table in TABLES.items()
             },
         )

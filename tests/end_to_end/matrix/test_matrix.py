@@ -108,6 +108,11 @@ def everybody() -> Iterator[Asker]:
         yield person.asker(roles)
 
 
+async def test_every_table_holds_rows_of_both_organisations(stage: Stage) -> None:
+    for name, rows in stage.rows.items():
+        assert {row["org_id"] for row in rows} == {ORG, OTHER_ORG}, name
+
+
 async def test_every_route_that_reads_is_in_the_matrix(stage: Stage) -> None:
     paths = {path for method, path in stage.routes if method == "GET"}
     assert paths == {path for path in READS if "?" not in path}

@@ -31,6 +31,7 @@ from tests.projections.playgrounds import story as playgrounds
 from tests.projections.testing import story as testing
 from tests.recorded import stream_of
 from tests.services.experiments import examples as experiments
+from tests.services.experiments import outside_examples
 from tests.services.playgrounds.examples import PLAYGROUND, a_slot, session
 
 
@@ -101,7 +102,7 @@ def events_of(world: World) -> Iterator[Event]:
     tested = testing.whole()
     evaluated = playgrounds.evaluated()
     for part, story in {
-        "": [*people, *playgrounds.accounts(), *tested],
+        "": [*people, *playgrounds.accounts(), *tested, *outside_examples.happened()],
         "closed": [*evaluated, *playgrounds.changes()],
         "open": evaluated,
         "listed": [
