@@ -13,6 +13,7 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote, urlsplit
 
 import asyncpg
 
@@ -47,6 +48,29 @@ SELECT rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplicatio
 FROM pg_roles AS r
 WHERE rolname = $1
 """
+
+# Whoever may take the lock of an append holds up all others.
+KEEP_LOCKS: Final = f"""
+DO $$
+DECLARE
+    function regprocedure;
+BEGIN
+    FOR function IN
+        SELECT p.oid
+        FROM pg_proc AS p
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace
+          AND p.proname ~ '^pg_(try_)?advisory_'
+          AND has_function_privilege('public', p.oid, 'EXECUTE')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION %s TO {OWNER}, {APP}, {PROJECTOR}, {KEYS}',
+            function
+        );
+    END LOOP;
+END
+$$
+"""  # noqa: S608 - our own roles
 
 DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     OWNER: {"lock_timeout": "5s", "jit": "off"},
@@ -155,7 +179,10 @@ async def take_login(superuser_dsn: str, login: str) -> None:
 
 
 async def create_database(superuser_dsn: str, name: str) -> None:
-    """Make a database, unless it is there, that only our roles may enter."""
+    """Make a database, unless it is there, that only our roles may enter.
+
+    Who only reads in it may take no advisory lock.
+    """
     connection = await asyncpg.connect(superuser_dsn)
     database = _quoted(name)
     try:
@@ -175,6 +202,14 @@ async def create_database(superuser_dsn: str, name: str) -> None:
             GRANT CREATE ON DATABASE {database} TO {OWNER}, {PROJECTOR};
             """
         )
+    finally:
+        await connection.close()
+    target = urlsplit(superuser_dsn)._replace(path=f"/{quote(name, safe='')}").geturl()
+    connection = await asyncpg.connect(target)
+    try:
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
+            await connection.execute(KEEP_LOCKS)
     finally:
         await connection.close()
 

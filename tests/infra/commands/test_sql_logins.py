@@ -58,6 +58,7 @@ async def test_a_login_stands_for_a_person_until_it_is_taken(up: Up) -> None:
         *("DELETE FROM access.users", "SELECT * FROM es.events"),
         *("SELECT * FROM access.logins", "SET SESSION AUTHORIZATION rehearsal_app"),
         *("SET ROLE rehearsal_owner", "SET ROLE rehearsal_app"),
+        *("SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_xact_lock(1, 2)"),
     ):
         with pytest.raises(asyncpg.PostgresError):
             await read(url, refused)
