@@ -110,6 +110,7 @@ class Codes:
         address = self._secrets.address(email)
         digest = self._secrets.code(org_id, address, code.replace(" ", ""))
         if not await self._store.guess_code(org_id, address, digest, spend=spend):
+            _log.info("code_refused", org_id=org_id)
             raise WrongCode(path=path)
 
     async def close(self) -> None:

@@ -12,13 +12,14 @@ from uuid import uuid5
 import msgspec
 from aiohttp import web
 
-from events.errors import Malformed, Missing, Refused
+from events.errors import Forbidden, Malformed, Missing, Refused
 from events.ids import EvaluationId, PlaygroundId
 from events.playgrounds.playgrounds import Provider
 from projections.catalogue import TABLES
 from services.dashboard.web import (
     HEADERS,
     Desk,
+    is_from_here,
     positive,
     rendered,
     see_other,
@@ -273,7 +274,12 @@ class PlaygroundPages:
         return see_other(f"/playgrounds/{key}")
 
     async def frame(self, request: web.Request) -> web.StreamResponse:
-        """Answer the frame that shows a model, and record that it was shown."""
+        """Answer the frame that shows a model, and record that it was shown.
+
+        It is recorded for a page of ours only, though no form is sent.
+        """
+        if not is_from_here(request):
+            raise Forbidden("This frame is shown by its own page only.")
         identity = self._desk.identity(request)
         session = await self._session(identity, request)
         if session["status"] != "open":

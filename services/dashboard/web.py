@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from aiohttp import web
+from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Forbidden, Malformed, Unauthenticated
 from events.message import Command, Meta
@@ -116,9 +117,11 @@ class Desk:
         return answer
 
     def caller(self, request: web.Request) -> Visitor:
-        """Return where a request comes from, as accounts want to know it."""
+        """Return where a request comes from, which the lines of the log say too."""
+        ip = asking.address(request, self._limits)
+        bind_contextvars(ip=ip)
         return Visitor(
-            ip=asking.address(request, self._limits),
+            ip=ip,
             agent=request.headers.get("User-Agent"),
             headers=asking.trace(request.headers),
         )
@@ -147,10 +150,9 @@ class Desk:
 
     async def form(self, request: web.Request) -> Mapping[str, str]:
         """Return a form's fields, or raise `Forbidden` where it is not of ours."""
-        site = request.headers.get("Sec-Fetch-Site", "same-origin")
         origin = request.headers.get("Origin", "null")
         known = origin == "null" or urlsplit(origin).netloc == request.host
-        if site not in {"same-origin", "none"} or not known:
+        if not known or not is_from_here(request):
             raise Forbidden("This form was sent from elsewhere.")
         await asking.body(request, limit=FORM_BYTES)
         fields = {
@@ -246,6 +248,12 @@ def _set(answer: web.StreamResponse, name: str, value: str) -> None:
     answer.set_cookie(
         name, value, path="/", secure=True, httponly=True, samesite="Strict"
     )
+
+
+def is_from_here(request: web.Request) -> bool:
+    """Say whether no other site made a browser ask, as far as the browser tells."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    return site in {"same-origin", "none"}
 
 
 def see_other(path: str) -> web.Response:

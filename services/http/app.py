@@ -15,7 +15,7 @@ from services.admission import Admission
 from services.commanding import Handling
 from services.decider import AnyDecider
 from services.decoding import command_decoder
-from services.http import asking
+from services.http import asking, browsers
 from services.http.admin import Admin, Check, Lags
 from services.http.asyncapi import describe_messages
 from services.http.auth import Auth
@@ -91,6 +91,7 @@ def make_app(
     """
     identify = partial(asking.identify, verifier=verifier)
     edge = Edge(metrics=metrics, ids=ids)
+    told = browsers.told(proxies=limits.proxies)
     command_routes = Commands(
         handler=handler,
         decode=command_decoder(commands.values(), limit=limits.command_bytes),
@@ -99,6 +100,7 @@ def make_app(
         metrics=metrics,
         edge=edge,
         limits=limits,
+        told=told,
         admission=admission,
     )
     waiting = Waiting(log=log, caught_up=caught_up, seconds=limits.wait_seconds)
@@ -193,6 +195,7 @@ def make_app(
         ]
     )
     app[LANE] = command_routes
+    browsers.tell(app, told)
     app.on_shutdown.append(live.close)
     if accounts is not None:
         auth = Auth(accounts=accounts, identify=identify, limits=limits)
@@ -227,6 +230,7 @@ def make_admin_app(
     """Return the application for operators; each check has a second to answer."""
     admin = Admin(checks=checks, metrics=metrics, lags=lags)
     app = web.Application()
+    browsers.tell(app, browsers.HEADERS)
     app.add_routes(
         [
             web.get("/livez", admin.livez),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from structlog.contextvars import bind_contextvars
 
 from events.access.common import Grant
 from events.errors import Forbidden, Malformed, Missing
@@ -264,10 +265,12 @@ class Auth:
 
 
 def caller(request: web.Request, limits: Limits) -> Caller:
-    """Return where a request comes from."""
+    """Return where a request comes from, which the lines of the log say too."""
     agent = request.headers.get("User-Agent")
+    ip = asking.address(request, limits)
+    bind_contextvars(ip=ip)
     return Caller(
-        ip=asking.address(request, limits),
+        ip=ip,
         agent=None if agent is None else asking.printable(agent),
         headers=asking.trace(request.headers),
     )

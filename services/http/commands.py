@@ -70,6 +70,7 @@ class Commands:
         metrics: Metrics,
         edge: Edge,
         limits: Limits,
+        told: Mapping[str, str],
         admission: Admission | None = None,
     ) -> None:
         self._handler = handler
@@ -86,6 +87,7 @@ class Commands:
         self._metrics = metrics
         self._edge = edge
         self._limits = limits
+        self._told = lanes.lines(told)
         self._admission = admission
 
     async def post(self, request: web.Request) -> web.Response:
@@ -127,9 +129,9 @@ class Commands:
             self._edge.note(
                 "POST", PATH, response.status, started=started, level=level, told=told
             )
-            return lanes.problem(response)
+            return lanes.problem(response, told=self._told)
         self._edge.note("POST", PATH, HTTPStatus.OK, started=started)
-        return lanes.success(body, version)
+        return lanes.success(body, version, told=self._told)
 
     async def _answered(
         self, head: Head, identity: Identity, content: bytes, kind: str

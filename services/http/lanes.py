@@ -4,6 +4,7 @@ The parser is the same, and so is what is done about the request. What is spared
 what a framework does for requests of every kind, which is more than a command takes.
 """
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -29,27 +30,36 @@ class Lane(Protocol):
 LANE: Final = web.AppKey("LANE", Lane)
 
 
-def success(body: bytes, version: int | None) -> bytes:
-    """Return an answer in JSON, with the version of what it is about."""
+def lines(headers: Mapping[str, str]) -> str:
+    """Return headers as they go over the wire."""
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+def success(body: bytes, version: int | None, *, told: str = "") -> bytes:
+    """Return an answer in JSON, with the version of what it is about.
+
+    `told` are lines of headers that every answer has.
+    """
     tag = "" if version is None else f'ETag: "{version}"\r\n'
     return (
         f"HTTP/1.1 200 OK\r\n"
         f"Content-Type: application/json\r\n"
         f"{tag}"
+        f"{told}"
         f"Content-Length: {len(body)}\r\n"
         f"Date: {rfc822_formatted_time()}\r\n"
         f"Server: {SERVER_SOFTWARE}\r\n\r\n"
     ).encode() + body
 
 
-def problem(response: web.Response) -> bytes:
+def problem(response: web.Response, *, told: str = "") -> bytes:
     """Return an answer that was made for the application."""
     body = response.body if isinstance(response.body, bytes) else b""
-    lines = [
-        f"HTTP/1.1 {response.status} {response.reason}",
-        *(f"{name}: {value}" for name, value in response.headers.items()),
-        f"Content-Length: {len(body)}",
-        f"Date: {rfc822_formatted_time()}",
-        f"Server: {SERVER_SOFTWARE}",
-    ]
-    return "\r\n".join([*lines, "", ""]).encode() + body
+    return (
+        f"HTTP/1.1 {response.status} {response.reason}\r\n"
+        f"{lines(response.headers)}"
+        f"{told}"
+        f"Content-Length: {len(body)}\r\n"
+        f"Date: {rfc822_formatted_time()}\r\n"
+        f"Server: {SERVER_SOFTWARE}\r\n\r\n"
+    ).encode() + body

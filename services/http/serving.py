@@ -6,7 +6,7 @@ What is not even HTTP is refused with a problem document too, and is no error of
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, cast
@@ -19,6 +19,7 @@ from aiohttp.streams import StreamReader
 
 from events.errors import Malformed
 from services.http import problems
+from services.http.browsers import HEADERS, TOLD
 from services.http.lanes import LANE, Lane
 from services.problems import Defect
 
@@ -42,11 +43,19 @@ class Connection(web.RequestHandler):
     it is not given, and the connection counts as busy.
     """
 
-    __slots__ = ("_lane", "_taken")
+    __slots__ = ("_lane", "_taken", "_told")
 
-    def __init__(self, manager: web.Server, *, lane: Lane | None, **given: Any) -> None:  # noqa: ANN401 - as the base takes them
+    def __init__(
+        self,
+        manager: web.Server,
+        *,
+        lane: Lane | None,
+        told: Mapping[str, str],
+        **given: Any,  # noqa: ANN401 - as the base takes them
+    ) -> None:
         super().__init__(manager, **given)
         self._lane = lane
+        self._told = told
         self._taken: asyncio.Task[None] | None = None
 
     def data_received(self, data: bytes) -> None:
@@ -138,6 +147,7 @@ class Connection(web.RequestHandler):
             if not isinstance(exc, ConnectionError):
                 _log.error("connection_failed", status=status, exc_info=exc)
             failure = problems.response(Defect())
+        failure.headers.update(self._told)
         failure.force_close()
         return failure
 
@@ -182,6 +192,7 @@ async def serving(
         Connection,
         cast("web.Server", runner.server),
         lane=app.get(LANE),
+        told=app.get(TOLD, HEADERS),
         loop=loop,
         access_log=None,
         auto_decompress=False,

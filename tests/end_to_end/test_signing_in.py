@@ -4,6 +4,8 @@ import asyncio
 from typing import Final
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from events.access.users import UserSignedIn
 from infra.clock import new_id
@@ -162,6 +164,33 @@ async def test_a_wrong_password_and_an_unknown_address_are_answered_alike(
         assert is_problem(answer, 401, "wrong-credentials")
     assert wrong.json["detail"] == unknown.json["detail"]
     assert (await hugo.sign_in()).status == 200
+
+
+async def test_who_fails_to_sign_in_is_in_the_logs_with_their_address(
+    library: Stack,
+) -> None:
+    ulrike = await registered(library, "ulrike")
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        await ulrike.sign_in(password=WRONG)
+        await ulrike.sign_in(code="12345678")
+        await ulrike.auth("refresh", refresh_token="rhr_none")  # noqa: S106 - it is none
+    failed = [
+        (line["event"], line.get("org_id"), line["ip"])
+        for line in lines
+        if line["event"] in {"sign_in_failed", "code_refused"}
+    ]
+    assert failed == [
+        ("sign_in_failed", ORG, ulrike.ip),
+        ("code_refused", ORG, ulrike.ip),
+    ]
+    handled = [line for line in lines if line["event"] == "request_handled"]
+    assert [(line["status"], line["problem"], line["ip"]) for line in handled] == [
+        (401, "wrong-credentials", ulrike.ip),
+        (401, "wrong-code", ulrike.ip),
+        (401, "unauthenticated", ulrike.ip),
+    ]
+    assert ulrike.email not in str(lines)
+    assert WRONG not in str(lines)
 
 
 async def test_an_account_is_good_in_its_own_organisation_only(

@@ -3,7 +3,7 @@
 import io
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -96,6 +96,16 @@ def test_a_terminal_is_shown_no_local_variables() -> None:
         structlog.get_logger().exception("job_failed")
     assert "ValueError: invalid literal" in output.text()
     assert held not in output.text()
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_value_begins_no_line_of_its_own(form: Literal["json", "console"]) -> None:
+    stream = Terminal()
+    configure_logs(form=form, stream=stream)
+    forged = 'x"}\r\n{"event":"request_handled"}\u2028\x1b[2J'
+    structlog.get_logger().info("command_handled", reason=forged)
+    assert stream.text().count("\n") == 1
+    assert not {"\r", "\x1b"} & set(stream.text())
 
 
 def test_lines_below_the_level_are_not_written() -> None:

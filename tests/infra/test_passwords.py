@@ -4,6 +4,7 @@ from typing import Final
 import argon2
 import bcrypt
 import pytest
+from zxcvbn.frequency_lists import FREQUENCY_LISTS
 
 from events.errors import TooMany
 from infra.passwords import PREFIX, WAITING, PasswordHasher, weakness
@@ -86,6 +87,13 @@ async def test_those_who_wait_for_their_turn_are_few(hasher: PasswordHasher) -> 
 )
 def test_what_everybody_tries_first_is_weak(password: str) -> None:
     assert weakness(password, WORDS)
+
+
+def test_none_of_the_three_thousand_most_used_passwords_is_taken() -> None:
+    long_enough = [word for word in FREQUENCY_LISTS["passwords"] if len(word) >= 8]
+    most_used = long_enough[:3_000]
+    assert len(most_used) == 3_000
+    assert [word for word in most_used if weakness(word, ()) is None] == []
 
 
 @pytest.mark.parametrize(

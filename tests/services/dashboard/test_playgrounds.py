@@ -28,8 +28,8 @@ class Visitor:
             "" if actor is None else site.world.token(f"user:{actor}", roles=roles)
         )
 
-    async def get(self, path: str) -> Answer:
-        return await self._ask("GET", path, None, {})
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:
+        return await self._ask("GET", path, None, headers or {})
 
     async def post(self, path: str, page: Answer, **fields: str) -> Answer:
         found = TOKEN.search(page.body.decode())
@@ -195,6 +195,21 @@ async def test_a_model_is_shown_in_a_frame_that_may_do_nothing_else(
     assert b'agent-id="agent-model_' in shown.body
     assert (await tom.get(frame[1])).status == 404
     assert b"The model_" not in page.body + shown.body
+
+
+async def test_a_model_is_shown_to_its_own_page_only(opened: Site) -> None:
+    tess = Visitor(opened, "tess", "tester")
+    page = await tess.get(PAGE)
+    await tess.post(f"{PAGE}/evaluations", page, session_id=session_of(page))
+    frame = FRAME.search((await tess.get(PAGE)).body.decode())
+    assert frame
+    before = (await opened.world.log.head()).position
+    for site in ("cross-site", "same-site"):
+        answer = await tess.get(frame[1], {"Sec-Fetch-Site": site})
+        assert answer.status == 403
+    assert (await opened.world.log.head()).position == before
+    answer = await tess.get(frame[1], {"Sec-Fetch-Site": "same-origin"})
+    assert answer.status == 200
 
 
 async def test_an_owner_watches_exports_and_closes_and_others_do_not(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from events.errors import Unavailable
@@ -357,6 +358,24 @@ async def test_each_request_is_one_line_in_the_log(world: World) -> None:
         ("warning", "POST", "/v1/commands", 400),
         ("info", "GET", "unknown", 404),
     ]
+
+
+async def test_what_is_forbidden_is_logged_with_who_asked(world: World) -> None:
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        viewer = world.bearer(roles=["viewer"])
+        assert is_problem(await world.send(create_persona(), headers=viewer), 403)
+        nobody = {"Authorization": "Bearer nonsense"}
+        assert is_problem(await world.send(create_persona(), headers=nobody), 401)
+    told = [
+        (line["log_level"], line["status"], line["problem"], line.get("actor_id"))
+        for line in lines
+        if line["event"] == "request_handled"
+    ]
+    assert told == [
+        ("warning", 403, "forbidden", "user:ada"),
+        ("warning", 401, "unauthenticated", None),
+    ]
+    assert "nonsense" not in str(lines)
 
 
 async def test_unknown_paths_and_methods_are_problems(world: World) -> None:
