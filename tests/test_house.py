@@ -56,6 +56,19 @@ def test_no_file_names_this_machine_or_a_registry() -> None:
     assert found == []
 
 
+@pytest.mark.parametrize("name", ["run", "dev"])
+def test_every_library_is_pinned_with_its_hash(name: str) -> None:
+    text = (ROOT / f"infra/requirements/{name}.txt").read_text().replace("\\\n", " ")
+    pinned = [line for line in text.splitlines() if line]
+    assert len(pinned) > 50
+    loose = [
+        line.split()[0]
+        for line in pinned
+        if not re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)
+    ]
+    assert loose == []
+
+
 def test_every_sql_file_holds_text_and_ends_its_line() -> None:
     wrong = [
         path.name
