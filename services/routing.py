@@ -36,6 +36,7 @@ from services.testing import (
 PublicCommand = (
     subjects.SubjectCommand
     | organisations.OrganisationCommand
+    | readings.RecordReading
     | users.UserCommand
     | experiments.ExperimentCommand
     | simulations.SimulationCommand

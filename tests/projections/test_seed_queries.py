@@ -12,6 +12,7 @@ from events.message import ERASED, Event, Recorded
 from projections.catalogue import TESTING
 from projections.ddl import create_indexes, create_table, create_view, protect
 from projections.rows import Changes
+from projections.testing import trials
 from projections.writing import Target
 from tests.given_rows import project
 from tests.postgres_ladder import Database
@@ -340,7 +341,7 @@ async def test_the_policy_leaves_a_runs_trials_to_their_index(
         database,
         "SELECT unit_test_run_results FROM simulation_unit_test_set_runs",
     )
-    assert "trials__v2_run_id_unit_test_id_index" in found
+    assert f"trials__v{trials.TABLE.version}_run_id_unit_test_id_index" in found
     assert "Seq Scan on trials" not in found
 
 
