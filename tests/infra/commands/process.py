@@ -26,6 +26,7 @@ from tests.postgres_ladder import Database
 COMMAND: Final = (sys.executable, "-m", "infra.cli")
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 15.0
+LONGEST: Final = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +57,28 @@ async def rehearsal(
     environment: Mapping[str, str] | None = None,
 ) -> Answer:
     """Run a command to its end, with some content on standard input."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *map(str, words),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=_environment(environment or {}),
-    )
-    async with asyncio.timeout(120):
-        out, err = await process.communicate(content)
+    with tempfile.TemporaryFile() as told:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            *map(str, words),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=told,
+            env=_environment(environment or {}),
+        )
+        try:
+            async with asyncio.timeout(LONGEST):
+                out, _ = await process.communicate(content)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            told.seek(0)
+            message = f"{words} has not ended: {told.read().decode()[-8_000:]}"
+            raise AssertionError(message) from None
+        told.seek(0)
+        err = told.read().decode()
     assert process.returncode is not None
-    return Answer(code=process.returncode, out=out, err=err.decode())
+    return Answer(code=process.returncode, out=out, err=err)
 
 
 @contextmanager
