@@ -26,7 +26,7 @@ from tests.postgres_ladder import Database
 COMMAND: Final = (sys.executable, "-m", "infra.cli")
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 15.0
-LONGEST: Final = 120.0
+LONGEST: Final = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
