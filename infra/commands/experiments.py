@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
+from rich.table import Column
 from rich.table import Table as Grid
 
 from events.errors import Malformed, Missing
@@ -553,16 +554,17 @@ async def _run_ended(known: Experiments, key: SimulationId, doing: Any) -> RunRe
 def print_experiment(found: ExperimentReport) -> None:
     """Print what came out of an experiment for people."""
     if found.conditions:
-        grid = Grid("condition", "runs", "agents", "births", "deaths", "generations")
-        for condition in found.conditions:
-            named = ", ".join(f"{k}={v}" for k, v in condition.parameters.items())
+        condition = Column("condition", overflow="fold")
+        grid = Grid(condition, "runs", "agents", "births", "deaths", "generations")
+        for each in found.conditions:
+            named = ", ".join(f"{k}={v}" for k, v in each.parameters.items())
             means = [
-                f"{condition.means[name]:.1f} ± {condition.deviations.get(name, 0):.1f}"
-                if name in condition.means
+                f"{each.means[name]:.1f} ± {each.deviations.get(name, 0):.1f}"
+                if name in each.means
                 else ""
                 for name in ("agents", "births", "deaths", "generations")
             ]
-            grid.add_row(named or "-", str(condition.runs), *means)
+            grid.add_row(named or "-", str(each.runs), *means)
         screen.print(grid)
     else:
         print_runs(found.runs)
