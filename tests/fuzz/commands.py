@@ -122,6 +122,12 @@ def twice(chance: Random, command: Json, _path: Path) -> Spoiled:
     return Spoiled("a field twice", body, ANY)
 
 
+OUTSIDE: Final = frozenset(
+    {"parameters", "configuration", "variables", "results_summary"}
+)
+"""What is any JSON in commands about simulations that run elsewhere."""
+
+
 def unknown(chance: Random, command: Json, _path: Path) -> Spoiled:
     """Return a command with an unknown type, or a field that the type does not have."""
     if chance.random() < 0.5:
@@ -130,7 +136,8 @@ def unknown(chance: Random, command: Json, _path: Path) -> Spoiled:
     within = chance.choice(objects(command))
     name = chance.choice(UNKNOWN_NAMES)
     body = encoded(with_field(command, within, name, 1))
-    if within and within[-1] in {"tags", "settings"}:
+    free = OUTSIDE if "Outside" in str(command["type"]) else frozenset()
+    if within and (within[-1] in {"tags", "settings"} or free.intersection(within)):
         return Spoiled("one more key of a map", body, ANY)
     return Spoiled("an unknown field", body, (400,), named((*within, name)))
 
