@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from services.http.commands import PATH
+from services.routing import COMMANDS
 from tests.fuzz.making import (
     IDS,
     KINDS,
@@ -25,6 +26,7 @@ from tests.fuzz.making import (
     encoded,
     named,
     objects,
+    open_objects,
     places,
     same_place,
     spoiled,
@@ -122,12 +124,6 @@ def twice(chance: Random, command: Json, _path: Path) -> Spoiled:
     return Spoiled("a field twice", body, ANY)
 
 
-OUTSIDE: Final = frozenset(
-    {"parameters", "configuration", "variables", "results_summary"}
-)
-"""What is any JSON in commands about simulations that run elsewhere."""
-
-
 def unknown(chance: Random, command: Json, _path: Path) -> Spoiled:
     """Return a command with an unknown type, or a field that the type does not have."""
     if chance.random() < 0.5:
@@ -136,8 +132,7 @@ def unknown(chance: Random, command: Json, _path: Path) -> Spoiled:
     within = chance.choice(objects(command))
     name = chance.choice(UNKNOWN_NAMES)
     body = encoded(with_field(command, within, name, 1))
-    free = OUTSIDE if "Outside" in str(command["type"]) else frozenset()
-    if within and (within[-1] in {"tags", "settings"} or free.intersection(within)):
+    if within in open_objects(COMMANDS[command["type"]], command):
         return Spoiled("one more key of a map", body, ANY)
     return Spoiled("an unknown field", body, (400,), named((*within, name)))
 
@@ -159,8 +154,7 @@ SPOILERS: Final = (
 
 def required(kind: str) -> set[str]:
     """Return the fields that a command cannot do without."""
-    command = next(each for each in KINDS if each.__struct_config__.tag == kind)
-    fields = msgspec.structs.fields(command)
+    fields = msgspec.structs.fields(COMMANDS[kind])
     return {"type", *(field.name for field in fields if field.required)}
 
 

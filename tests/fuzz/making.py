@@ -157,6 +157,18 @@ def objects(value: Json) -> list[Path]:
     return [path for path in places(value) if isinstance(at(value, path), dict)]
 
 
+def open_objects(kind: type[Command], value: Json) -> set[Path]:
+    """Return the paths of a command's objects that may have any key, as maps do."""
+    return {
+        path
+        for path in objects(value)
+        if not any(
+            isinstance(info, inspect.StructType)
+            for info in _within(inspect.type_info(kind), value, path)
+        )
+    }
+
+
 def at(value: Json, path: Path) -> Json:
     """Return what stands at a path."""
     for step in path:
@@ -195,6 +207,46 @@ def _replaced(value: Json, path: Path, item: Json) -> Json:
         inner = _replaced(value[index], tuple(rest), item)
         return [*value[:index], inner, *value[index + 1 :]]
     return {**value, step: _replaced(value[step], tuple(rest), item)}
+
+
+def _within(info: inspect.Type, value: Json, path: Path) -> list[inspect.Type]:
+    """Return the types that the value at a path may be of."""
+    kinds = _suiting(info, value)
+    for step in path:
+        value = value[step]
+        inner = [_inner(kind, step) for kind in kinds]
+        kinds = [found for each in inner if each for found in _suiting(each, value)]
+    return kinds
+
+
+def _suiting(info: inspect.Type, value: Json) -> list[inspect.Type]:
+    """Return the types among a type's alternatives that have a value's shape."""
+    match info:
+        case inspect.Metadata():
+            return _suiting(info.type, value)
+        case inspect.UnionType():
+            return [found for each in info.types for found in _suiting(each, value)]
+        case inspect.StructType():
+            tagged = info.tag_field is not None and isinstance(value, dict)
+            return [info] if not tagged or value[info.tag_field] == info.tag else []
+        case _:
+            return [info]
+
+
+def _inner(info: inspect.Type, step: str | int) -> inspect.Type | None:
+    """Return the type of what stands at a step within a type, None for nothing."""
+    match info:
+        case inspect.StructType():
+            fields = {field.encode_name: field.type for field in info.fields}
+            return fields.get(str(step))
+        case inspect.DictType():
+            return info.value_type
+        case inspect.ListType():
+            return info.item_type
+        case inspect.AnyType():
+            return info
+        case _:
+            return None
 
 
 def _made(info: inspect.Type) -> Made:
