@@ -13,7 +13,7 @@ from projections.access import (
     sql_logins,
     users,
 )
-from projections.audit import audit_log
+from projections.audit import audit_log, facts
 from projections.experiments import (
     agent_actions,
     agent_deaths,
@@ -146,7 +146,7 @@ EXPERIMENTS: Final = Group(
     ),
 )
 
-AUDIT: Final = Group(name="audit", projections=(audit_log.PROJECTION,))
+AUDIT: Final = Group(name="audit", projections=(facts.PROJECTION, audit_log.PROJECTION))
 
 GROUPS: Final[Groups] = {
     group.name: group for group in (ACCESS, TESTING, PLAYGROUNDS, EXPERIMENTS, AUDIT)

@@ -67,7 +67,7 @@ class Table:
     of the schema, unless the table is `everyone`'s. `view` is the SELECT of the view
     under the seed's name where that is more than the table's own columns; `{table}`
     stands for the table. `view_key` tells the rows of the view apart, where it has
-    several for a row of the table.
+    several for a row of the table, or people know them by other columns.
     `also` are further schemas in which the view stands under the same name.
     `order` is the key that pages follow. `note` describes the table to users.
     """
@@ -103,6 +103,10 @@ class Rows(Protocol):
 
     def insert(self, *values: Value) -> None:
         """Insert a row whose key is new, its values in the order of the columns."""
+        ...
+
+    def insert_new(self, *values: Value) -> None:
+        """Insert a row, its values in the order of the columns, unless it is there."""
         ...
 
     def patch(self, key: tuple[Value, ...], **values: Value) -> None:

@@ -57,6 +57,11 @@ class Change:
             }
         return self._created
 
+    def make(self, values: dict[str, Value]) -> None:
+        """Make the row with values, unless it is there by now."""
+        if self.created is None:
+            self._created = values
+
     def patch(self, values: Mapping[str, Value]) -> None:
         """Set columns, if the row is there by now."""
         created = self.created
@@ -143,9 +148,7 @@ class Changes:
 
     def insert(self, *values: Value) -> None:
         """Insert a row whose key is new, its values in the order of the columns."""
-        if len(values) != self._width:
-            message = f"{self._table.name} has {self._width} columns, not {len(values)}"
-            raise WrongColumnsError(message)
+        self._check_width(values)
         key = self._key(values)
         if key in self._inserted:
             raise DuplicateKeyError(self._already(key))
@@ -154,6 +157,18 @@ class Changes:
                 raise DuplicateKeyError(self._already(key))
             del self._changed[key]
         self._inserted[key] = values
+
+    def insert_new(self, *values: Value) -> None:
+        """Insert a row, its values in the order of the columns, unless it is there."""
+        self._check_width(values)
+        key = self._key(values)
+        if key in self._inserted:
+            return
+        if key in self._removed:
+            self._inserted[key] = values
+            return
+        named = zip(self._places, values, strict=True)
+        self._change(key).make({n: each for n, each in named if n in self._settable})
 
     def patch(self, key: Key, **values: Value) -> None:
         """Set columns of the row with a key, if it is there."""
@@ -235,6 +250,11 @@ class Changes:
                 message = f"{self._table.name} cannot set {name!r}"
                 raise WrongColumnsError(message)
             row[self._places[name]] = value
+
+    def _check_width(self, values: tuple[Value, ...]) -> None:
+        if len(values) != self._width:
+            message = f"{self._table.name} has {self._width} columns, not {len(values)}"
+            raise WrongColumnsError(message)
 
     def _already(self, key: Key) -> str:
         return f"{self._table.name} already has a row with the key {key!r}"

@@ -74,6 +74,13 @@ class MemoryRows(Rows):
         self._check(row)
         self.rows[key] = row
 
+    def insert_new(self, *values: Value) -> None:
+        """Insert a row unless its key is there."""
+        names = [column.name for column in self.table.columns]
+        row = dict(zip(names, values, strict=True))
+        self._check(row)
+        self.rows.setdefault(tuple(row[name] for name in self.table.key), row)
+
     def patch(self, key: tuple[Value, ...], **values: Value) -> None:
         """Set columns of the row with a key, if it is there."""
         self._check(values)

@@ -188,10 +188,9 @@ def _changes(act: dict[str, Any]) -> str:
     old = msgspec.json.decode(act["old_values"] or b"{}")
     new = msgspec.json.decode(act["new_values"] or b"{}")
     return "\n".join(
-        f"{name}: {_short(old[name])} -> {_short(value)}"
-        if name in old
-        else f"{name}: {_short(value)}"
-        for name, value in new.items()
+        (f"{name}: {_short(old[name])} -> " if name in old else f"{name}: ")
+        + (_short(new[name]) if name in new else "")
+        for name in dict.fromkeys((*new, *old))
     )
 
 

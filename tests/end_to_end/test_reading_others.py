@@ -108,8 +108,9 @@ async def test_with_a_reason_it_is_opened_and_the_audit_log_says_so(
     rows = (await admin.ask("GET", "/v1/audit/audit_log?action=read")).json["rows"]
     (row,) = (each for each in rows if each["resource_id"] == str(ines.id))
     assert (row["actor"], row["resource_type"]) == ("user:rita", "user")
-    assert row["stated"]["reason"] == WHY
-    assert row["stated"]["subject_ids"] == [str(ines.id)]
+    (told,) = row["new_values"].values()
+    assert told["reason"] == WHY
+    assert told["subject_ids"] == [str(ines.id)]
     assert row["ip_address"]
 
 

@@ -197,6 +197,21 @@ async def test_every_event_says_who_where_and_why(stack: Stack, story: Story) ->
         assert recorded.ip == "127.0.0.1"
 
 
+async def test_every_command_is_one_act_and_no_other_is(
+    stack: Stack, story: Story
+) -> None:
+    del story
+    await stack.caught_up()
+    commands = [
+        recorded.command_id
+        for recorded in await stack.events()
+        if recorded.org_id == ORG
+    ]
+    acts = await stack.sql("SELECT * FROM audit.audit_log ORDER BY position")
+    assert [act["command_id"] for act in acts] == list(dict.fromkeys(commands))
+    assert all(len(act["facts"]) <= commands.count(act["command_id"]) for act in acts)
+
+
 async def test_the_tables_say_who_it_was(stack: Stack, story: Story) -> None:
     async with stack.client(subject="user:ben") as client:
         await rename(client, story)

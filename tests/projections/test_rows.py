@@ -73,6 +73,10 @@ class OneByOne:
             raise DuplicateKeyError(values)
         self.rows[values[:1]] = dict(zip(("id", "kind", "n"), values, strict=True))
 
+    def insert_new(self, *values: Value) -> None:
+        row = dict(zip(("id", "kind", "n"), values, strict=True))
+        self.rows.setdefault(values[:1], row)
+
     def patch(self, key: tuple[Any, ...], **values: Value) -> None:
         if key in self.rows:
             self.rows[key].update(values)
@@ -97,6 +101,12 @@ NUMBERS = st.none() | st.integers(-3, 3)
 CHANGE: st.SearchStrategy[Callable[[Any], None]] = st.one_of(
     st.builds(
         lambda key, kind, n: lambda rows: rows.insert(key, kind, n),
+        KEYS,
+        KINDS,
+        NUMBERS,
+    ),
+    st.builds(
+        lambda key, kind, n: lambda rows: rows.insert_new(key, kind, n),
         KEYS,
         KINDS,
         NUMBERS,

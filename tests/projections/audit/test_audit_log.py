@@ -1,6 +1,8 @@
-"""Who did what: every act is there, with what it changed, and tells no secret."""
+"""Who did what: every act is there once, with what it changed, and tells no secret."""
 
-from typing import Final
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -9,20 +11,26 @@ import pytest
 from msgspec.structs import replace
 
 from events.access.readings import PersonalTextRead
-from events.access.users import UserRegistered
+from events.access.users import RoleGranted, RoleRevoked, UserRegistered
+from events.catalogue import EVENTS
 from events.ids import AgentId, PlaygroundId, SubjectId, UserId
-from events.message import Event
+from events.message import Event, Recorded
 from events.people import person_id
-from events.playgrounds.playgrounds import PlaygroundChanged, QuestionAdded
+from events.playgrounds.playgrounds import (
+    ModelRemoved,
+    PlaygroundChanged,
+    QuestionAdded,
+)
 from events.reservations import KeyReserved
 from events.testing.agents import AgentConfigured, AgentRegistered, Connection
-from projections.audit import audit_log
-from projections.audit.columns import LONGEST, PARTS
+from events.testing.personas import PersonaDeleted
+from projections.audit import audit_log, facts
+from projections.audit.columns import BOOKKEEPING, ENDS, LONGEST, PARTS, STATES
 from projections.catalogue import AUDIT
-from tests.given_rows import Given, given
+from tests.given_rows import Given, MemoryRows, Row, given, project
 from tests.postgres_ladder import Database
 from tests.projections.playgrounds.story import CREATE, OWNER, told
-from tests.projections.small import ListLog, feed, projector
+from tests.projections.small import ListLog, created, feed, person, projector
 from tests.projections.test_playground_views import read, seen_by
 from tests.recorded import recorded
 from tests.services.playgrounds.examples import PLAYGROUND
@@ -39,6 +47,8 @@ REGISTERED: Final = UserRegistered(
     email_key=KEY,
     username_key=KEY,
 )
+GRANTED: Final = RoleGranted(user_id=UserId(ADA), area="testing", role="admin")
+REVOKED: Final = RoleRevoked(user_id=UserId(ADA), area="testing", role="admin")
 
 
 def named(name: str) -> PlaygroundChanged:
@@ -53,6 +63,34 @@ def named(name: str) -> PlaygroundChanged:
     return PlaygroundChanged(**{**known, "name": name})
 
 
+def act(*events: Event, after: int = 0, actor: str = "user:mila") -> Any:  # noqa: ANN401 - of any events
+    """Return facts as one command makes them: with one id, at one moment."""
+    first, *more = recorded(*events, after=after, actor=actor)
+    return [
+        first,
+        *(
+            replace(each, command_id=first.command_id, recorded_at=first.recorded_at)
+            for each in more
+        ),
+    ]
+
+
+def acts(*given_acts: Sequence[Event]) -> list[Recorded[Event]]:
+    """Return the facts of acts, one after the other, in versions of their streams."""
+    found: list[Recorded[Event]] = []
+    for each in given_acts:
+        found += act(*each, after=len(found))
+    versions: Counter[str] = Counter()
+    for place, fact in enumerate(found):
+        versions[fact.stream_id] += 1
+        found[place] = replace(fact, version=versions[fact.stream_id])
+    return found
+
+
+def stated(*events: Event) -> list[Row]:
+    return given(facts.PROJECTION, *events).rows()
+
+
 def test_a_reading_is_an_act_about_what_was_read() -> None:
     reading = PersonalTextRead(
         reading_id=KEY,
@@ -63,14 +101,15 @@ def test_a_reading_is_an_act_about_what_was_read() -> None:
         last=2,
         subject_ids=(SubjectId(ADA),),
     )
-    stream, page = given(
-        audit_log.PROJECTION, reading, replace(reading, stream_id=None)
-    ).rows()
+    both = (reading, replace(reading, stream_id=None))
+    stream, page = sorted(
+        given(audit_log.PROJECTION, *both).rows(), key=lambda row: str(row["position"])
+    )
     assert (stream["action"], stream["resource_type"]) == ("read", "trial")
     assert stream["resource_id"] == ADA
     assert (page["action"], page["resource_type"]) == ("read", "reading")
     assert page["resource_id"] == KEY
-    assert page["stated"] == {
+    assert stated(*both)[1]["stated"] == {
         "reason": "She asked",
         "source": "stream",
         "stream_id": None,
@@ -85,10 +124,28 @@ def test_an_act_tells_who_did_what_to_what() -> None:
     assert (row["actor"], row["user_id"]) == ("user:mila", person_id("library", "mila"))
     assert row["action"] == "playgrounds.PlaygroundChanged"
     assert (row["resource_type"], row["resource_id"]) == ("playground", PLAYGROUND)
-    stated = row["stated"]
-    assert isinstance(stated, dict)
-    assert stated["name"] == "Another"
-    assert "playground_id" not in stated
+    (fact,) = stated(named("Another"))
+    assert isinstance(fact["stated"], dict)
+    assert fact["stated"]["name"] == "Another"
+    assert "playground_id" not in fact["stated"]
+
+
+def test_a_command_is_one_act_wherever_the_log_is_cut() -> None:
+    reserved = KeyReserved(reservation_id=KEY, scope="email", holder="user:ada")
+    batch = act(*told((CREATE, OWNER)), reserved)
+    (whole,) = Given(audit_log.PROJECTION, batch).rows()
+    assert (whole["position"], whole["action"]) == (1, "playgrounds.PlaygroundCreated")
+    for cut in range(1, len(batch)):
+        rows = MemoryRows(audit_log.TABLE)
+        project(audit_log.PROJECTION, batch[:cut], rows)
+        project(audit_log.PROJECTION, batch[cut:], rows)
+        assert list(rows.rows.values()) == [whole]
+
+
+def test_a_command_id_that_is_used_again_much_later_is_another_act() -> None:
+    first, second = recorded(named("Second"), named("Third"))
+    again = replace(second, command_id=first.command_id)
+    assert len(Given(audit_log.PROJECTION, [first, again]).rows()) == 2
 
 
 def test_no_act_tells_personal_text_or_a_secret() -> None:
@@ -97,8 +154,7 @@ def test_no_act_tells_personal_text_or_a_secret() -> None:
         secret_ref="vault/agents",  # noqa: S106 - a name of one
         settings={"api_token": "hunter2", "timeout": "5"},
     )
-    rows = given(
-        audit_log.PROJECTION,
+    rows = stated(
         REGISTERED,
         AgentConfigured(
             agent_id=AgentId(ADA),
@@ -106,7 +162,7 @@ def test_no_act_tells_personal_text_or_a_secret() -> None:
             version=1,
             connection=connection,
         ),
-    ).rows()
+    )
     text = str(rows)
     for hidden in ("ada@example.org", "Ada", str(KEY) + "'", "vault/agents", "hunter2"):
         assert hidden not in text.replace(f"'version_id': '{KEY}'", "")
@@ -120,15 +176,16 @@ def test_a_long_text_is_told_in_part() -> None:
         description="x" * 100_000,
         tags={},
     )
-    (row,) = given(audit_log.PROJECTION, event).rows()
+    (row,) = stated(event)
     assert len(str(row["stated"])) < LONGEST + 200
 
 
 def test_what_the_system_does_and_bookkeeping_are_no_acts() -> None:
     reserved = KeyReserved(reservation_id=KEY, scope="email", holder="user:ada")
-    given(audit_log.PROJECTION, reserved).then()
+    assert stated(reserved) == []
     (by_system,) = recorded(named("Another"), actor="system:dispatch")
-    assert Given(audit_log.PROJECTION, [by_system]).rows() == []
+    for projection in (audit_log.PROJECTION, facts.PROJECTION):
+        assert Given(projection, [by_system]).rows() == []
 
 
 def test_an_act_of_a_service_is_no_users_and_an_odd_address_is_left_out() -> None:
@@ -148,10 +205,26 @@ def test_parts_are_fields_of_their_facts() -> None:
         assert set(names) <= set(kind.__struct_fields__)
 
 
+def test_every_fact_says_something_even_if_it_has_no_fields() -> None:
+    for kind in EVENTS.values():
+        fields = set(kind.__struct_fields__)
+        assert not fields & STATES.get(kind, {}).keys()
+        own = fields - set(PARTS.get(kind, ()))
+        silent = all(name.endswith("_id") for name in own)
+        assert not silent or kind in {*STATES, *ENDS, *BOOKKEEPING}, kind
+
+
 async def stored(database: Database, *events: Event) -> Database:
-    log = ListLog(*events)
+    return await kept(database, recorded(*events))
+
+
+async def kept(
+    database: Database, happened: Sequence[Recorded[Event]], *, page: int = 3
+) -> Database:
+    log = ListLog()
+    log.events.extend(happened)
     async with projector(database) as pool:
-        await feed(pool, log, AUDIT, page=3)
+        await feed(pool, log, AUDIT, page=page)
     return database
 
 
@@ -171,19 +244,73 @@ async def test_an_administrator_sees_what_each_act_changed(database: Database) -
     ]
 
 
-async def test_parts_of_a_resource_are_compared_with_themselves(
-    database: Database,
-) -> None:
-    await stored(database, *told((CREATE, OWNER)))
+async def shown(database: Database) -> list[dict[str, Any]]:
     async with seen_by(database, "ana", "admin") as connection:
-        rows = await read(
+        return await read(
             connection,
-            "SELECT part, old_values FROM audit_log"
-            " WHERE action IN ('playgrounds.ModelAdded', 'playgrounds.QuestionAdded')",
+            "SELECT action, old_values, new_values, facts"
+            " FROM audit_log ORDER BY position",
         )
-    assert len(rows) > 2
-    assert {row["old_values"] for row in rows} == {None}
-    assert len({row["part"] for row in rows}) == len(rows)
+
+
+@pytest.mark.every_postgres
+@pytest.mark.parametrize("page", [1, 4, 100])
+async def test_an_act_is_told_once_over_all_its_streams_and_parts(
+    database: Database, page: int
+) -> None:
+    events = told((CREATE, OWNER))
+    await kept(database, acts(events, [named("Second")]), page=page)
+    made, renamed = await shown(database)
+    assert [each["position"] for each in made["facts"]] == [
+        place for place, each in enumerate(events, start=1)
+    ]
+    assert made["old_values"] is None
+    assert made["new_values"]["name"] == CREATE.name
+    questions = [each for each in events if isinstance(each, QuestionAdded)]
+    for question in questions:
+        part = made["new_values"][f"question_id={question.question_id}"]
+        assert part["text"] == question.text
+    assert any(name.startswith("allocation ") for name in made["new_values"])
+    assert renamed["old_values"] == {"name": CREATE.name}
+    assert renamed["new_values"] == {"name": "Second"}
+
+
+async def test_before_and_after_are_those_of_the_whole_act(database: Database) -> None:
+    await kept(
+        database,
+        acts(
+            told((CREATE, OWNER)),
+            [named("Second"), named("Third")],
+            [named("Fourth"), named("Third")],
+        ),
+    )
+    _, changed, unchanged = await shown(database)
+    assert changed["old_values"] == {"name": CREATE.name}
+    assert changed["new_values"] == {"name": "Third"}
+    assert (unchanged["old_values"], unchanged["new_values"]) == (None, None)
+    assert len(unchanged["facts"]) == 2
+
+
+async def test_what_is_taken_away_is_told_as_it_was(database: Database) -> None:
+    events = told((CREATE, OWNER))
+    first = next(each for each in events if hasattr(each, "model_key"))
+    removed = ModelRemoved(playground_id=PLAYGROUND, model_key=first.model_key)
+    made, gone = created(1, "Ida"), PersonaDeleted(persona_id=person(1))
+    await kept(
+        database,
+        acts(events, [removed], [made], [gone], [GRANTED], [REVOKED], [GRANTED]),
+    )
+    _, model, _, persona, granted, revoked, again = await shown(database)
+    assert model["new_values"] is None
+    ((name, was),) = model["old_values"].items()
+    assert name == f"model_key={first.model_key}"
+    assert was["model_name"]
+    assert persona["new_values"] is None
+    assert persona["old_values"]["name"] == "Ida"
+    role = {"area=testing role=admin": {"granted": True}}
+    assert (granted["old_values"], granted["new_values"]) == (None, role)
+    assert (revoked["old_values"], revoked["new_values"]) == (role, None)
+    assert (again["old_values"], again["new_values"]) == (None, role)
 
 
 async def test_people_see_their_own_acts_and_strangers_none(database: Database) -> None:
@@ -220,15 +347,20 @@ async def test_a_page_of_acts_is_found_by_an_index(database: Database) -> None:
             "EXPLAIN (FORMAT JSON) SELECT position, old_values"
             " FROM audit.audit_log ORDER BY position DESC LIMIT 20"
         )
-    plan = line if isinstance(line, str) else msgspec.json.encode(line).decode()
-    assert "Index Scan" in plan
-    assert "Sort" not in plan
-    assert "resource_type_resource_id" in plan
+    told = line if isinstance(line, str) else msgspec.json.encode(line).decode()
+    (whole,) = msgspec.json.decode(told)
+    page = whole["Plan"]
+    assert page["Node Type"] == "Limit"
+    (rows,) = [each for each in page["Plans"] if each["Parent Relationship"] == "Outer"]
+    assert rows["Node Type"] == "Index Scan"
+    assert "resource_type_resource_id" in told
+    assert "command_id_position" in told
+    assert "Seq Scan" not in told
 
 
 def test_the_question_and_the_playground_are_told_apart() -> None:
     events = told((CREATE, OWNER))
     (added, *_) = [each for each in events if isinstance(each, QuestionAdded)]
-    (row,) = given(audit_log.PROJECTION, added).rows()
+    (row,) = stated(added)
     assert row["part"] == f"question_id={added.question_id}"
     assert row["resource_id"] == PlaygroundId(PLAYGROUND)
