@@ -50,6 +50,7 @@ PLACES: Final = {
     ),
     "verify": ("verifying:verify", "Prove the log whole and the read tables equal."),
     "letters": ("letters:letters", "Look after messages and jobs that failed."),
+    "account": ("account:account", "Register and sign in, as a person, over HTTP."),
     "users": ("users:users", "Look after the people who have accounts."),
     "organisations": (
         "organisations:organisations",

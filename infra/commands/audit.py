@@ -10,7 +10,6 @@ from uuid import UUID
 import msgspec
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
-from rich.table import Table as Grid
 
 from events.errors import Malformed
 from infra.commands.shared import OK, Where, Who, answer, run, screen
@@ -169,29 +168,27 @@ def _opened(output: Path | None) -> BinaryIO:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    grid = Grid("position", "when", "who", "from", "what", "to what", "changed")
     for each in found:
-        grid.add_row(
-            str(each["position"]),
-            f"{each['created_at']:%Y-%m-%d %H:%M:%S}",
-            each["actor"],
-            str(each["ip_address"] or ""),
-            each["action"],
-            f"{each['resource_type']} {each['resource_id'] or ''}",
-            _changes(each),
+        address = f" from {each['ip_address']}" if each["ip_address"] else ""
+        what = f"{each['action']} {each['resource_type']} {each['resource_id'] or ''}"
+        lines = (
+            f"{each['position']}  {each['created_at']:%Y-%m-%d %H:%M:%S}  {what}",
+            f"    by {each['actor']}{address}",
+            *(f"    {line}" for line in _changes(each)),
         )
-    screen.print(grid)
+        for line in lines:
+            screen.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
-def _changes(act: dict[str, Any]) -> str:
-    """Return what an act changed, as `name: before -> now`, a line each."""
+def _changes(act: dict[str, Any]) -> list[str]:
+    """Return what an act changed, as lines `name: before -> now`."""
     old = msgspec.json.decode(act["old_values"] or b"{}")
     new = msgspec.json.decode(act["new_values"] or b"{}")
-    return "\n".join(
+    return [
         (f"{name}: {_short(old[name])} -> " if name in old else f"{name}: ")
         + (_short(new[name]) if name in new else "")
         for name in dict.fromkeys((*new, *old))
-    )
+    ]
 
 
 def _short(value: object) -> str:

@@ -92,19 +92,14 @@ def list_playgrounds(
         found = [plain(row) for row in rows]
 
         def show() -> None:
-            grid = Grid(
-                "playground", "name", "type", "status", "testers", "evaluations"
-            )
             for each in found:
-                grid.add_row(
-                    str(each["id"]),
-                    each["name"],
-                    each["type"],
-                    each["status"],
-                    str(each["total_testers"]),
-                    str(each["total_evaluations"]),
+                line = f"{each['id']}  {each['name']}"
+                screen.print(line, markup=False, highlight=False, soft_wrap=True)
+                told = (
+                    f"    {each['type']}, {each['status']}, {each['total_testers']}"
+                    f" testers, {each['total_evaluations']} evaluations"
                 )
-            screen.print(grid)
+                screen.print(told, markup=False, highlight=False, soft_wrap=True)
 
         answer(where, {"playgrounds": found}, show)
         return OK

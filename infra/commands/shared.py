@@ -54,7 +54,7 @@ Broker = Annotated[
     ),
 ]
 
-screen: Final = Console(stderr=True)
+screen: Final = Console(stderr=True, markup=False, emoji=False)
 
 
 @Parameter(name="*")

@@ -7,7 +7,6 @@ from uuid import UUID
 
 import msgspec
 from cyclopts import App, Parameter
-from rich.table import Table as Grid
 
 from events.errors import Malformed, Missing
 from events.ids import UserId
@@ -82,14 +81,12 @@ def list_users(
         ]
 
         def show() -> None:
-            grid = Grid("user", "address", "name", "active", "grants")
             for row in found:
-                active = "yes" if row["is_active"] else "no"
-                grants = ", ".join(row["grants"])
-                grid.add_row(
-                    str(row["id"]), row["email"], row["username"], active, grants
-                )
-            screen.print(grid)
+                active = "" if row["is_active"] else "  (deactivated)"
+                line = f"{row['id']}  {row['email']}  {row['username']}{active}"
+                screen.print(line, markup=False, highlight=False, soft_wrap=True)
+                grants = ", ".join(row["grants"]) or "no grants"
+                screen.print(f"    {grants}", highlight=False, soft_wrap=True)
 
         answer(where, {"users": found}, show)
         return OK

@@ -63,6 +63,8 @@ def verify(
                     "ok" if check.ok else "BAD", check.name, str(check.rows), bad
                 )
             screen.print(grid)
+            told = "ok: nothing is wrong" if report.ok else "BAD: see above"
+            screen.print(f"{told}, {len(report.checks)} checks", highlight=False)
             screen.print(f"receipt {report.receipt}", highlight=False)
 
         whole = {

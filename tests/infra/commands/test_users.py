@@ -142,3 +142,32 @@ async def test_a_service_s_token_is_issued_listed_and_revoked(up: Up) -> None:
             await asyncio.sleep(0.05)
     wrong = await ask(up, "service-tokens", "issue", "a b")
     assert (wrong.code, wrong.json["problem"]) == (1, "Malformed")
+
+
+async def account(up: Up, *words: object) -> Answer:
+    """Ask something of the stack over HTTP, as somebody who has no token yet."""
+    port = up.url.rpartition(":")[2]
+    where = ("--data-dir", up.data_dir, "--json")
+    return await rehearsal(
+        "account", *words, *where, environment={"REHEARSAL_HTTP_PORT": port}
+    )
+
+
+async def test_who_cannot_sign_in_is_told_why(up: Up) -> None:
+    stranger = ("nobody@library.example", "--org", "no-such")
+    asked = await account(up, "code", *stranger)
+    assert asked.problem == ("Missing", None)
+    wrong = await account(up, "sign-in", *stranger, "--code", "1234 5678")
+    assert wrong.problem == ("Unauthenticated", "$.code")
+    short = await account(up, "sign-in", *stranger, "--code", "12")
+    assert short.problem == ("Malformed", "code")
+    assert short.json["detail"] == "A code has eight digits."
+    nowhere = await account(up, "code", "nobody")
+    assert nowhere.problem == ("Malformed", "email")
+    for address, problem in (
+        ("http://127.0.0.1:1", "Unavailable"),
+        ("no address", "Malformed"),
+        (f"{up.url}/nowhere", "Missing"),
+    ):
+        away = await account(up, "code", *stranger, "--api", address)
+        assert away.problem[0] == problem, away
