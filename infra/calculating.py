@@ -20,6 +20,7 @@ from services.playgrounds.statistics.records import Evaluations, Options
 
 SECONDS: Final = 120.0
 KEPT: Final = 32
+KEPT_BYTES: Final = 8 << 20
 
 
 class OfEvaluations(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -79,15 +80,14 @@ class Calculator:
     async def report(
         self, subject: Subject, runs: Sequence[Recording], whole: Recording
     ) -> bytes:
-        """Return a page of charts and findings, and the charts as PNG, as JSON."""
+        """Return a page of charts and findings, and the charts, as JSON."""
         return await self._answer(OfReport(subject=subject, runs=runs, whole=whole))
 
     async def _answer(self, asked: Request) -> bytes:
-        request = msgspec.msgpack.encode(asked)
-        key = sha256(request).digest()
+        request, key = await asyncio.to_thread(packed, asked)
         answer = self._kept.pop(key, None) or await self._apart(request)
         self._kept[key] = answer
-        if len(self._kept) > KEPT:
+        while len(self._kept) > KEPT or sum(map(len, self._kept.values())) > KEPT_BYTES:
             self._kept.popitem(last=False)
         return answer
 
@@ -114,6 +114,12 @@ class Calculator:
             message = f"This could not be calculated: {lines[-1:]}"
             raise Unavailable(message)
         return answer
+
+
+def packed(asked: Request) -> tuple[bytes, bytes]:
+    """Return a request as bytes, and what tells it from others."""
+    request = msgspec.msgpack.encode(asked)
+    return request, sha256(request).digest()
 
 
 def main() -> None:

@@ -53,6 +53,14 @@ class NotCaughtUp(Unavailable):
         self.reached = reached
 
 
+class Busy(Unavailable):
+    """What this takes is being done for others."""
+
+    def __init__(self, *, retry_after: float) -> None:
+        super().__init__()
+        self.retry_after = retry_after
+
+
 class Defect(Failure):
     """Something of ours broke; it is in our log under the document's `instance`."""
 

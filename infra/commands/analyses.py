@@ -17,8 +17,9 @@ from infra.operations.experimenting import Experiments
 from infra.operations.reporting import asked_of, write
 from infra.wiring import core, database, reading
 from services.experiments.analysis.results import Analysis, Contrasts, Interval
-from services.http.experiments import completed
+from services.http.experiments import completed, experiment_row, without_agents
 from services.http.recordings import Recordings
+from services.http.reports import decoded
 
 
 NO_LIMIT: Final = 1 << 40
@@ -73,9 +74,10 @@ def compare(
             reading(urls) as reader,
         ):
             recordings = Recordings(log=parts.log, blobs=parts.blobs)
-            runs = await completed(
-                reader, recordings, who.identity(settings), experiment_id
-            )
+            identity = who.identity(settings)
+            await experiment_row(reader, identity, experiment_id)
+            keys = await completed(reader, identity, experiment_id)
+            runs = await without_agents(recordings, identity.org_id, keys)
         found = contrasts(runs)
         answer(where, found, lambda: print_contrasts(found))
         return OK
@@ -123,7 +125,7 @@ def report(
             )
         calculator = Calculator(seconds=MINUTES)
         made = await calculator.report(asked.subject, asked.runs, asked.whole)
-        found = await asyncio.to_thread(write, made, html, png)
+        found = await asyncio.to_thread(write, decoded(made), html, png)
         answer(where, found, lambda: print_report(found))
         return OK
 

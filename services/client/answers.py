@@ -22,6 +22,7 @@ from events.errors import (
     Unavailable,
 )
 from events.message import Event, Recorded
+from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import StepMetrics, Steps
 from services.handling import Outcome
 from services.testing.progress import RunProgress
@@ -76,6 +77,9 @@ class _Tagged(msgspec.Struct, frozen=True, kw_only=True):
 
 _outcome: Final = msgspec.json.Decoder(Outcome)
 _progress: Final = msgspec.json.Decoder(RunProgress)
+_analysis: Final = msgspec.json.Decoder(Analysis)
+_contrasts: Final = msgspec.json.Decoder(Contrasts)
+_report: Final = msgspec.json.Decoder(Report)
 _steps: Final = msgspec.json.Decoder(Steps)
 _problem: Final = msgspec.json.Decoder(Problem)
 _told: Final = msgspec.json.Decoder(_Told)
@@ -97,6 +101,21 @@ def verdicts(body: bytes) -> list[Outcome | Failure]:
         except msgspec.ValidationError:
             found.append(_meant(_problem.decode(raw), retry_after=1.0))
     return found
+
+
+def analysis(body: bytes) -> Analysis:
+    """Return the analysis that a body holds."""
+    return _analysis.decode(body)
+
+
+def contrasts(body: bytes) -> Contrasts:
+    """Return the comparison that a body holds."""
+    return _contrasts.decode(body)
+
+
+def report(body: bytes) -> Report:
+    """Return the report that a body holds."""
+    return _report.decode(body)
 
 
 def failure(status: int, body: bytes, *, retry_after: float = 1.0) -> Failure:

@@ -31,6 +31,8 @@ from events.errors import Failure, TooMany, Unavailable
 from events.message import Command, Event, Recorded
 from services.client import answers
 from services.client.retrying import pauses
+from services.experiments.analysis.recording import MEDIA, ImageKind
+from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import StepMetrics
 from services.handling import Outcome
 from services.ports import Ids
@@ -39,6 +41,7 @@ from services.testing.progress import RunProgress
 
 PATIENCE: Final = 30.0
 ANSWER_SECONDS: Final = 30.0
+CALCULATED_SECONDS: Final = 600.0
 SILENCE_SECONDS: Final = 45.0
 BATCH: Final = 500
 JSON: Final = "application/json"
@@ -208,6 +211,83 @@ class Client:
         found: dict[str, Any] = msgspec.json.decode(body)
         return found
 
+    async def analysis(
+        self,
+        simulation: int,
+        *,
+        least_severity: float = 0.0,
+        min_position: int | None = None,
+    ) -> Analysis:
+        """Return what the recorded rows of a simulation say, by its number."""
+        body = await self._calculated(
+            f"/v1/experiments/simulations/{simulation}/analysis",
+            {"least_severity": f"{least_severity:.6g}"},
+            min_position,
+        )
+        return answers.analysis(body)
+
+    async def comparison(
+        self, experiment: UUID, *, min_position: int | None = None
+    ) -> Contrasts:
+        """Return how the conditions of an experiment differ over its runs."""
+        body = await self._calculated(
+            f"/v1/experiments/experiments/{experiment}/comparison", {}, min_position
+        )
+        return answers.contrasts(body)
+
+    async def report(
+        self, key: int | UUID, *, min_position: int | None = None
+    ) -> Report:
+        """Return the table of a report, and which charts there are.
+
+        `key` is a simulation's number, or the id of an experiment. Raises `Refused`
+        where nothing is recorded yet.
+        """
+        path = f"{_population(key)}/report"
+        return answers.report(await self._calculated(path, {}, min_position))
+
+    async def report_page(
+        self,
+        key: int | UUID,
+        *,
+        step: int | None = None,
+        min_position: int | None = None,
+    ) -> str:
+        """Return a report as a page that needs no network, its map of a step."""
+        body = await self._calculated(
+            f"{_population(key)}/report", _of_step(step), min_position, "text/html"
+        )
+        return body.decode()
+
+    async def chart(
+        self,
+        key: int | UUID,
+        name: str,
+        *,
+        image: ImageKind = "png",
+        step: int | None = None,
+        min_position: int | None = None,
+    ) -> bytes:
+        """Return a chart of a report; `Missing` where its rows were not captured."""
+        path = f"{_population(key)}/charts/{quote(name, safe='')}"
+        return await self._calculated(path, _of_step(step), min_position, MEDIA[image])
+
+    async def _calculated(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        min_position: int | None,
+        accept: str = JSON,
+    ) -> bytes:
+        """Return what takes a calculation, however long that may take."""
+        waits = {} if min_position is None else {"min_position": str(min_position)}
+        return await self._ask(
+            "GET",
+            self._url(path).with_query({**query, **waits}),
+            headers={"Accept": accept},
+            seconds=CALCULATED_SECONDS,
+        )
+
     async def put_blob(self, content: bytes, *, media_type: str) -> str:
         """Keep a large body and return its sha256 in hex."""
         body = await self._ask(
@@ -269,13 +349,12 @@ class Client:
         messages a second; `every_step` yields each by itself. None is missed and none
         comes twice, however often the connection breaks. Fails as `events` does.
         """
-        table = "simulations" if isinstance(key, int) else "experiments"
         query: dict[str, str] = {"every_step": "true"} if every_step else {}
         if rate is not None:
             query["rate"] = str(rate)
         if min_position is not None:
             query["min_position"] = str(min_position)
-        url = self._url(f"/v1/experiments/{table}/{key}/steps").with_query(query)
+        url = self._url(f"{_population(key)}/steps").with_query(query)
         async with aclosing(self._messages(url)) as messages:
             async for kind, data in messages:
                 if kind == b"end":
@@ -339,12 +418,13 @@ class Client:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        seconds: float = ANSWER_SECONDS,
     ) -> bytes:
         """Return the body of an answer; ask again while that makes sense."""
         patient_until = monotonic() + self._patience
         for pause in pauses():
             try:
-                return await self._ask_once(method, url, headers or {}, body)
+                return await self._ask_once(method, url, headers or {}, body, seconds)
             except (Unavailable, TooMany, aiohttp.ClientError, TimeoutError) as error:
                 wait = error.retry_after if isinstance(error, TooMany) else pause
                 if monotonic() + wait > patient_until:
@@ -353,10 +433,19 @@ class Client:
         raise AssertionError
 
     async def _ask_once(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes | None
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        seconds: float,
     ) -> bytes:
         async with self._opened.request(
-            method, url, headers={**self._bearer(), **headers}, data=body
+            method,
+            url,
+            headers={**self._bearer(), **headers},
+            data=body,
+            timeout=aiohttp.ClientTimeout(total=seconds),
         ) as response:
             content = await response.read()
             if response.status < 300:  # noqa: PLR2004 - HTTP
@@ -389,6 +478,16 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             yield line
+
+
+def _population(key: int | UUID) -> str:
+    """Return the path of a simulation, by its number, or of an experiment."""
+    table = "simulations" if isinstance(key, int) else "experiments"
+    return f"/v1/experiments/{table}/{key}"
+
+
+def _of_step(step: int | None) -> dict[str, str]:
+    return {} if step is None else {"step": str(step)}
 
 
 def _path(table: str) -> str:

@@ -38,11 +38,13 @@ from services.http.progress import ProgressRoute
 from services.http.reading import Reader
 from services.http.recordings import Recordings
 from services.http.reliability import ReliabilityRoute
+from services.http.reports import ReportRoutes
 from services.http.service_tokens import ServiceTokenRoutes
 from services.http.snapshots import Snapshots
 from services.http.step_feed import StepFeed
 from services.http.steps import StepRoutes
 from services.http.tables import Folding, Tables
+from services.http.turns import Turns
 from services.http.waiting import CaughtUp, Waiting
 from services.identity import Verifier
 from services.ports import Clock, Ids
@@ -132,10 +134,20 @@ def make_app(
         identify=identify,
         limits=limits,
     )
+    recordings, calculations = Recordings(log=log, blobs=blobs), Turns(1)
     experiments = ExperimentRoutes(
         reader=reader,
-        recordings=Recordings(log=log, blobs=blobs),
+        recordings=recordings,
         calculate=calculate,
+        turns=calculations,
+        waiting=waiting,
+        identify=identify,
+    )
+    reports = ReportRoutes(
+        reader=reader,
+        recordings=recordings,
+        calculate=calculate,
+        turns=calculations,
         waiting=waiting,
         identify=identify,
     )
@@ -185,6 +197,16 @@ def make_app(
             ),
             get("/v1/experiments/simulations/{id}/analysis", experiments.analysis),
             get("/v1/experiments/experiments/{id}/comparison", experiments.comparison),
+            get("/v1/experiments/simulations/{id}/report", reports.simulation),
+            get("/v1/experiments/experiments/{id}/report", reports.experiment),
+            get(
+                "/v1/experiments/simulations/{id}/charts/{chart}",
+                reports.simulation_chart,
+            ),
+            get(
+                "/v1/experiments/experiments/{id}/charts/{chart}",
+                reports.experiment_chart,
+            ),
             get("/v1/experiments/simulations/{id}/steps", steps.simulation),
             get("/v1/experiments/experiments/{id}/steps", steps.experiment),
             get("/v1/playgrounds/{id}/statistics", playgrounds.statistics),

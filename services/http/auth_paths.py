@@ -111,7 +111,7 @@ def auth_paths() -> Schema:
         },
         own_data.PATH: {
             "get": {
-                **_bearer("exportMe", "All that is kept about the bearer", "too-many"),
+                **_bearer("exportMe", "All that is kept about the bearer"),
                 **_lines("The data; the last line is of kind end"),
             }
         },

@@ -12,10 +12,10 @@ from uuid import UUID
 from aiohttp import web
 
 from events.errors import Malformed, Missing, TooLarge
-from services.experiments.analysis.recording import Recording
+from services.experiments.analysis.recording import Recording, Subject
 from services.http import asking, formats
 from services.http.asking import Identify
-from services.http.reading import Reader
+from services.http.reading import Reader, Row
 from services.http.recordings import ALWAYS, LARGEST, Recordings
 from services.http.turns import Turns
 from services.http.waiting import Waiting
@@ -39,7 +39,7 @@ ORDER BY s.number
 """
 
 EXPERIMENT: Final = """
-SELECT
+SELECT e.name, e.status, e.simulations
 FROM experiments.experiments AS e
 WHERE e.experiment_id = $1
 """
@@ -56,6 +56,12 @@ class CalculateRuns(Protocol):
         """Return how the conditions of an experiment differ."""
         ...
 
+    async def report(
+        self, subject: Subject, runs: Sequence[Recording], whole: Recording, /
+    ) -> bytes:
+        """Return the report of runs; `whole` is the first with all of its rows."""
+        ...
+
 
 class ExperimentRoutes:
     """The routes of analyses and comparisons."""
@@ -66,15 +72,16 @@ class ExperimentRoutes:
         reader: Reader,
         recordings: Recordings,
         calculate: CalculateRuns,
+        turns: Turns,
         waiting: Waiting,
         identify: Identify,
     ) -> None:
         self._reader = reader
         self._recordings = recordings
         self._calculate = calculate
+        self._turns = turns
         self._waiting = waiting
         self._identify = identify
-        self._calculations = Turns(1)
 
     async def analysis(self, request: web.Request) -> web.Response:
         """Answer what a run's columns say."""
@@ -86,13 +93,9 @@ class ExperimentRoutes:
         )
         least = severity_of(parameters)
         await self._waiting.for_tables(parameters, GROUP)
-        rows = await self._reader.read(identity, ONE, [number])
-        if not rows:
-            raise Missing("There is no such simulation.")
-        async with self._calculations.turn():
-            run = await self._recordings.read(
-                UUID(rows[0]["_id"]), org_id=identity.org_id
-            )
+        key = await stream_of(self._reader, identity, number)
+        async with self._turns.turn():
+            run = await self._recordings.read(key, org_id=identity.org_id)
             found = await self._calculate.analysis(run, least)
         return _json(found)
 
@@ -103,26 +106,41 @@ class ExperimentRoutes:
         experiment_id = asking.identifier(request.match_info["id"], "path.id")
         parameters = asking.single(request, frozenset({"min_position"}))
         await self._waiting.for_tables(parameters, GROUP)
-        async with self._calculations.turn():
-            runs = await completed(
-                self._reader, self._recordings, identity, experiment_id
-            )
+        await experiment_row(self._reader, identity, experiment_id)
+        async with self._turns.turn():
+            keys = await completed(self._reader, identity, experiment_id)
+            runs = await without_agents(self._recordings, identity.org_id, keys)
             found = await self._calculate.contrasts(runs)
         return _json(found)
 
 
-async def completed(
-    reader: Reader, recordings: Recordings, identity: Identity, experiment_id: UUID
-) -> list[Recording]:
-    """Return the completed runs of an experiment, without rows of single agents."""
-    key = str(experiment_id)
-    if not await reader.read(identity, EXPERIMENT, [key]):
+async def stream_of(reader: Reader, identity: Identity, number: int) -> UUID:
+    """Return what the stream of a simulation is called, or raise `Missing`."""
+    rows = await reader.read(identity, ONE, [number])
+    if not rows:
+        raise Missing("There is no such simulation.")
+    return UUID(rows[0]["_id"])
+
+
+async def experiment_row(reader: Reader, identity: Identity, key: UUID) -> Row:
+    """Return an experiment's name, status and number of runs, or raise `Missing`."""
+    rows = await reader.read(identity, EXPERIMENT, [str(key)])
+    if not rows:
         raise Missing("There is no such experiment.")
-    rows = await reader.read(identity, COMPLETED, [key])
-    runs = [
-        await recordings.read(UUID(row["_id"]), org_id=identity.org_id, tables=ALWAYS)
-        for row in rows
-    ]
+    return rows[0]
+
+
+async def completed(reader: Reader, identity: Identity, key: UUID) -> list[UUID]:
+    """Return the completed runs of an experiment in the order of their numbers."""
+    rows = await reader.read(identity, COMPLETED, [str(key)])
+    return [UUID(row["_id"]) for row in rows]
+
+
+async def without_agents(
+    recordings: Recordings, org_id: str, keys: Sequence[UUID]
+) -> list[Recording]:
+    """Return runs without rows of single agents, or raise `TooLarge`."""
+    runs = [await recordings.read(key, org_id=org_id, tables=ALWAYS) for key in keys]
     if any(size > LARGEST for size in accumulate(run.size for run in runs)):
         message = f"The rows of these runs are more than {LARGEST} bytes."
         raise TooLarge(message)

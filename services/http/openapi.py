@@ -14,7 +14,7 @@ from events.message import Command, Event
 from projections.projection import Column, Table
 from services import problems
 from services.commanding import Envelope
-from services.experiments.analysis.results import Analysis, Contrasts
+from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import Steps
 from services.handling import Outcome
 from services.http import auth_paths, queries, values
@@ -67,6 +67,7 @@ def describe(
             Statistics,
             Analysis,
             Contrasts,
+            Report,
             Steps,
         ],
         ref_template=REFERENCE,

@@ -5,7 +5,16 @@ from typing import Any, Final
 
 from projections.projection import Column, Table
 from services import problems
-from services.http import blobs, feed, formats, playgrounds, queries, values
+from services.experiments.analysis.captions import CAPTIONS
+from services.http import (
+    blobs,
+    feed,
+    formats,
+    playgrounds,
+    queries,
+    reports,
+    values,
+)
 from services.http.auth_paths import auth_paths
 from services.http.limits import Limits
 from services.http.live import SSE
@@ -19,6 +28,7 @@ from services.problems import PROBLEMS
 Schema = dict[str, Any]
 
 JSON: Final = "application/json"
+REPORTED: Final = ("malformed", "missing", "refused", "not-acceptable", "too-large")
 REFERENCE: Final = "#/components/schemas/{name}"
 
 
@@ -45,16 +55,20 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         },
         "/v1/experiments/simulations/{id}/analysis": {"get": _get_analysis()},
         "/v1/experiments/experiments/{id}/comparison": {"get": _get_comparison()},
-        "/v1/experiments/simulations/{id}/steps": {
-            "get": _get_steps(
-                "simulation", {"type": "integer", "minimum": 0}, "a simulation"
-            )
-        },
-        "/v1/experiments/experiments/{id}/steps": {
-            "get": _get_steps(
-                "experiment",
-                {"type": "string", "format": "uuid"},
-                "all simulations of an experiment",
+        **{
+            f"/v1/experiments/{name}s/{{id}}/{of}": {"get": described(name, key, whose)}
+            for of, described in {
+                "report": _get_report,
+                "charts/{chart}": _get_chart,
+                "steps": _get_steps,
+            }.items()
+            for name, key, whose in (
+                ("simulation", {"type": "integer", "minimum": 0}, "a simulation"),
+                (
+                    "experiment",
+                    {"type": "string", "format": "uuid"},
+                    "all simulations of an experiment",
+                ),
             )
         },
         "/v1/playgrounds/{id}/statistics": {"get": _get_statistics()},
@@ -377,7 +391,6 @@ def _get_analysis() -> Schema:
                 "refused",
                 "not-acceptable",
                 "too-large",
-                "too-many",
             ),
         },
     }
@@ -412,10 +425,69 @@ def _get_comparison() -> Schema:
                 "refused",
                 "not-acceptable",
                 "too-large",
-                "too-many",
             ),
         },
     }
+
+
+def _get_report(name: str, key: Schema, whose: str) -> Schema:
+    return {
+        "tags": ["experiments"],
+        "operationId": f"get_{name}_report",
+        "summary": f"The report of {whose}",
+        "description": "What the rows say with n, interval and method, and which "
+        "charts there are; as HTML a page with the charts in it, which needs no "
+        "network. It is of what is recorded so far; where that is nothing it is "
+        "refused. One is drawn at a time, four more wait, others get 503 and "
+        "Retry-After.",
+        "parameters": _of_report(name, key),
+        "responses": {
+            "200": {
+                "description": "The report",
+                "headers": _at_position(),
+                "content": {
+                    JSON: {"schema": reference("Report")},
+                    reports.HTML: {"schema": {"type": "string"}},
+                },
+            },
+            **_answers(*REPORTED),
+        },
+    }
+
+
+def _get_chart(name: str, key: Schema, whose: str) -> Schema:
+    chart: Schema = {"type": "string", "enum": list(CAPTIONS)}
+    shown = "; ".join(f"`{name}`: {caption}" for name, caption in CAPTIONS.items())
+    return {
+        "tags": ["experiments"],
+        "operationId": f"get_{name}_chart",
+        "summary": f"A chart of {whose}",
+        "description": f"{shown}. One that rests on rows that were not captured is "
+        "missing.",
+        "parameters": [
+            *_of_report(name, key),
+            _parameter("chart", chart, "The chart", place="path"),
+        ],
+        "responses": {
+            "200": {
+                "description": "The image",
+                "headers": _at_position(),
+                "content": {kind: {} for kind in reports.IMAGES},
+            },
+            **_answers(*REPORTED),
+        },
+    }
+
+
+def _of_report(name: str, key: Schema) -> list[Schema]:
+    number: Schema = {"type": "integer", "minimum": 0}
+    return [
+        _parameter("id", key, f"The {name}", place="path"),
+        _parameter("step", number, "Step of the map, else the last with states"),
+        _parameter(
+            "min_position", number, "Wait until the read tables are at this position"
+        ),
+    ]
 
 
 def _get_steps(name: str, key: Schema, whose: str) -> Schema:
@@ -528,7 +600,7 @@ def _get_statistics() -> Schema:
                 "headers": _at_position(),
                 "content": {JSON: {"schema": reference("Statistics")}},
             },
-            **_answers("malformed", "missing", "not-acceptable", "too-many"),
+            **_answers("malformed", "missing", "not-acceptable"),
         },
     }
 
@@ -557,7 +629,7 @@ def _get_export(limits: Limits) -> Schema:
                     formats.NDJSON: {"schema": {"type": "string"}},
                 },
             },
-            **_answers("malformed", "missing", "not-acceptable", "too-many"),
+            **_answers("malformed", "missing", "not-acceptable"),
         },
     }
 

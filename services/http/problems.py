@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from events.errors import Failure, TooMany, Unauthenticated, Unavailable
-from services.problems import MEDIA_TYPE, document
+from services.problems import MEDIA_TYPE, Busy, document
 
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -21,6 +21,8 @@ def response(failure: Failure, *, instance: str | None = None) -> web.Response:
         case Unauthenticated():
             headers["WWW-Authenticate"] = _challenge(failure)
         case TooMany(retry_after=seconds):
+            headers["Retry-After"] = str(max(1, round(seconds)))
+        case Busy(retry_after=seconds):
             headers["Retry-After"] = str(max(1, round(seconds)))
         case Unavailable():
             headers["Retry-After"] = "1"

@@ -77,6 +77,7 @@ class Recordings:
             complete=complete,
             parameters=dict((asked.parameters if asked else overrides) or {}),
             pieces=[*before, *own],
+            about=_about(state, chunk.ruleset if chunk else FARM_1),
         )
         if found.size > self._largest:
             message = f"The rows of this run are more than {self._largest} bytes."
@@ -113,6 +114,23 @@ def _folded(events: Sequence[Recorded[Event]]) -> Simulation:
     for recorded in events:
         state = simulations.evolve(state, cast("SimulationEvent", recorded.event))
     return state
+
+
+def _about(state: Simulation, ruleset: str) -> list[tuple[str, str]]:
+    """Return what people are told of a run."""
+    status = "running" if state.chunks else "requested"
+    asked = state.requested
+    overrides = {} if state.branch is None else state.branch.overrides
+    parameters = overrides if asked is None else asked.parameters
+    told = ", ".join(f"{path} = {value}" for path, value in parameters.items())
+    return [
+        ("status", state.ended or ("paused" if state.paused else status)),
+        ("rules", ruleset),
+        ("seed", str(state.seed)),
+        ("steps", f"{max(state.step, 0)} of {state.steps}"),
+        ("parameters", told or "as configured"),
+        ("hash of the state", state.chunks[-1].state_hash if state.chunks else ""),
+    ]
 
 
 def _bodies(events: Sequence[Recorded[Event]]) -> list[tuple[int, int, str]]:

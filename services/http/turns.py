@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from events.errors import TooMany
+from services.problems import Busy
 
 
 WAITING_PER_TURN: Final = 4
@@ -22,10 +22,9 @@ class Turns:
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a place and keep it while inside, or raise `TooMany`."""
+        """Wait for a place and keep it while inside, or raise `Busy`."""
         if self._here >= self._most:
-            message = "Too many ask for this at once."
-            raise TooMany(message, retry_after=RETRY_SECONDS)
+            raise Busy(retry_after=RETRY_SECONDS)
         self._here += 1
         try:
             async with self._places:

@@ -1,4 +1,4 @@
-"""Charts of one run, or of the runs of conditions with bands, as PNG.
+"""Charts of one run, or of the runs of conditions with bands, as images.
 
 A line of several runs is their mean at each step, the band holds 95 % of them. A run
 that ended early has no agents afterwards, and no means either. Long runs are drawn by
@@ -6,18 +6,20 @@ means over equal windows of steps. matplotlib is imported with this module, so i
 imported where charts are drawn, not before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Final
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from events.experiments.vocabulary import KINDS
 from services.experiments.analysis.columns import TYPES, Floats, Ints, Run, Steps
+from services.experiments.analysis.recording import ImageKind
 
 
 POINTS: Final = 400
@@ -28,6 +30,11 @@ INCHES: Final = (9.0, 4.6)
 DPI: Final = 120
 LOW, HIGH = 0.025, 0.975
 COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+
+UNSIGNED: Final[Mapping[ImageKind, dict[str, Any]]] = {
+    "png": {"Software": None},
+    "svg": {"Creator": None, "Date": None},
+}
 
 Values = Callable[[Steps], Any]
 
@@ -49,7 +56,9 @@ class Place:
     nodes: tuple[Floats, Floats, Floats]
 
 
-def charts(lines: Sequence[Line], place: Place | None) -> dict[str, bytes]:
+def charts(
+    lines: Sequence[Line], place: Place | None, kind: ImageKind = "png"
+) -> dict[str, bytes]:
     """Return the charts that can be drawn of what was recorded, by their names."""
     shown = [line for line in lines if line.runs][:MOST]
     if not shown:
@@ -63,7 +72,7 @@ def charts(lines: Sequence[Line], place: Place | None) -> dict[str, bytes]:
         "genome_diversity": genome_diversity(shown),
         "map": None if place is None else world(place),
     }
-    return {name: png(each) for name, each in drawn.items() if each is not None}
+    return {name: image(each, kind) for name, each in drawn.items() if each is not None}
 
 
 def population(lines: Sequence[Line]) -> Figure:
@@ -256,10 +265,11 @@ def finished(
     return figure
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as PNG."""
+def image(figure: Figure, kind: ImageKind) -> bytes:
+    """Return a figure as an image; the same figure gives the same bytes."""
     written = BytesIO()
-    figure.savefig(written, format="png", dpi=DPI, metadata={"Software": None})
+    with rc_context({"svg.hashsalt": "rehearsal"}):
+        figure.savefig(written, format=kind, dpi=DPI, metadata=UNSIGNED[kind])
     return written.getvalue()
 
 

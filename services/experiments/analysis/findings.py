@@ -2,29 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
 import numpy as np
 
 from services.experiments.analysis.measures import spread
 from services.experiments.analysis.results import (
     Analysis,
     Comparison,
+    Finding,
     Interval,
     Rate,
     Replicate,
     Spread,
 )
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One answer: what was asked of whom, how many it rests on, and how."""
-
-    question: str
-    subject: str
-    value: str
-    interval: str
-    n: str
-    method: str
 
 
 def of_run(found: Analysis) -> Iterator[Finding]:

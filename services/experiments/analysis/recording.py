@@ -1,8 +1,14 @@
 """A run as it was recorded: chunks of rows, and what it takes to read them."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 import msgspec
+
+
+ImageKind = Literal["png", "svg"]
+
+MEDIA: Final[Mapping[ImageKind, str]] = {"png": "image/png", "svg": "image/svg+xml"}
 
 
 class Piece(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,18 +19,22 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report is of; the map is of `step`, or of the last that has states."""
+    """What a report is of, and what its charts are drawn as.
+
+    The map is of `step`, or of the last that has states.
+    """
 
     title: str
     about: list[tuple[str, str]]
     step: int | None = None
+    image: ImageKind = "png"
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """A run: its seed and rules, and its pieces in order of steps.
 
     `complete` says that they hold the rows of every agent and step, `position` is that
-    of the last fact of the run that they rest on.
+    of the last fact of the run that they rest on. `about` is what people are told.
     """
 
     simulation_id: int
@@ -35,6 +45,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     parameters: dict[str, Any]
     pieces: list[Piece]
+    about: list[tuple[str, str]] = []
 
     @property
     def size(self) -> int:

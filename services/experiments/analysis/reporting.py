@@ -1,7 +1,7 @@
-"""A report: charts of runs and a table of what they say, as a page and as PNG."""
+"""A report: charts of runs and a table of what they say, as a page and as images."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,49 +11,40 @@ import numpy as np
 from msgspec.structs import replace
 
 from events.experiments.vocabulary import SCALE
+from services.experiments.analysis.captions import CAPTIONS, MISSING
 from services.experiments.analysis.charts import MOST, Line, Place, charts, typed
 from services.experiments.analysis.comparison import compare
 from services.experiments.analysis.contrasts import replicate
 from services.experiments.analysis.findings import (
-    Finding,
     of_condition,
     of_difference,
     of_run,
 )
 from services.experiments.analysis.recorded import recorded, tables_of
-from services.experiments.analysis.recording import Recording, Subject
+from services.experiments.analysis.recording import (
+    MEDIA,
+    ImageKind,
+    Recording,
+    Subject,
+)
 from services.experiments.analysis.report import analyse
-from services.experiments.analysis.results import Replicate
+from services.experiments.analysis.results import (
+    Chart,
+    Drawn,
+    Finding,
+    Replicate,
+    Report,
+)
 
 
-CAPTIONS: Final = {
-    "population": "How many agents live at each step",
-    "births_and_deaths": "How many agents are born and die in a step",
-    "resources": "What lies in the world, and what an agent has",
-    "action_mix": "How agents divide their actions",
-    "rewards": "What living agents have earned, in the mean",
-    "genome_diversity": "Distinct genomes per agent, and the most frequent one's share",
-    "map": "Where agents and resources are",
-}
-MISSING: Final = {
-    "action_mix": "No actions were captured, so there is no chart of their mix.",
-    "map": "No states were captured at this step, so there is no map of it.",
-}
 LONGEST: Final = 60  # letters of a condition in a legend
 TEMPLATE: Final = Path(__file__).with_name("page.html")
 
 
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
-    """A page that needs no network, and its charts as PNG by their names."""
-
-    page: str
-    charts: dict[str, bytes]
-
-
-class Chart(msgspec.Struct, frozen=True, kw_only=True):
+class Image(msgspec.Struct, frozen=True, kw_only=True):
     """A chart as the page holds it."""
 
-    image: str
+    source: str
     caption: str
 
 
@@ -71,6 +62,7 @@ def drawn(subject: Subject, runs: Sequence[Recording], whole: Recording) -> Draw
     made = charts(
         [Line(label=_label(told[key], own), runs=own) for key, own in lines.items()],
         place_of(whole, subject.step),
+        subject.image,
     )
     findings = [*of_run(analyse(found))]
     if len(runs) > 1:
@@ -82,20 +74,32 @@ def drawn(subject: Subject, runs: Sequence[Recording], whole: Recording) -> Draw
     missing = [said for name, said in MISSING.items() if name not in made]
     if len(lines) > MOST:
         missing.append(f"The charts show the first {MOST} of {len(lines)} conditions.")
+    report = Report(
+        title=subject.title,
+        about=dict(subject.about),
+        position=position,
+        charts=[Chart(name=name, caption=CAPTIONS[name]) for name in made],
+        missing=missing,
+        findings=findings,
+    )
+    return Drawn(report=report, page=page_of(report, made, subject.image), charts=made)
+
+
+def page_of(report: Report, made: Mapping[str, bytes], kind: ImageKind) -> str:
+    """Return a report as a page that holds its charts."""
     template = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined
     ).from_string(TEMPLATE.read_text())
-    page = template.render(
-        subject=subject,
-        position=position,
-        findings=findings,
-        missing=missing,
+    return template.render(
+        report=report,
         charts=[
-            Chart(image=b64encode(image).decode(), caption=CAPTIONS[name])
-            for name, image in made.items()
+            Image(
+                source=f"data:{MEDIA[kind]};base64,{b64encode(made[each.name]).decode()}",
+                caption=each.caption,
+            )
+            for each in report.charts
         ],
     )
-    return Drawn(page=page, charts=made)
 
 
 def place_of(run: Recording, step: int | None) -> Place | None:

@@ -457,6 +457,46 @@ class Contrasts(msgspec.Struct, frozen=True, kw_only=True):
     contrasts: list[Contrast]
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer: what was asked of whom, how many it rests on, and how."""
+
+    question: str
+    subject: str
+    value: str
+    interval: str
+    n: str
+    method: str
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """A chart that there is, and what it shows."""
+
+    name: str
+    caption: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report tells: its charts by name, what is missing, and its table.
+
+    It rests on what the log held at `position`.
+    """
+
+    title: str
+    about: dict[str, str]
+    position: int
+    charts: list[Chart]
+    missing: list[str]
+    findings: list[Finding]
+
+
+class Drawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A report, as a page that needs no network, and its charts by their names."""
+
+    report: Report
+    page: str
+    charts: dict[str, bytes]
+
+
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """What a run's columns say; None where what it takes was not recorded."""
 

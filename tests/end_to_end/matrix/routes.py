@@ -121,16 +121,23 @@ def runs(stage: Stage, asker: Asker) -> Iterator[Cell]:
 
 
 def populations(stage: Stage, asker: Asker) -> Iterator[Cell]:
-    """Steps, analyses and comparisons are for those who see what they are of."""
-    elsewhere = set()
+    """Steps, analyses and reports are for those who see what they are of."""
+    elsewhere, finished = set(), set()
     for row in stage.rows["experiments.simulations"]:
         key = str(row["simulation_id"])
         status = seen_or_404(stage, "experiments.simulations", asker, key)
         made_elsewhere = str(row["engine"]).startswith("recorded:")
         if made_elsewhere:
             elsewhere.add(row["experiment_id"])
+        if row["status"] == "completed":
+            finished.add(row["experiment_id"])
         analysed = 422 if status == 200 and made_elsewhere else status
-        yield Cell(f"/v1/experiments/simulations/{key}/analysis", analysed)
+        one = f"/v1/experiments/simulations/{key}"
+        yield Cell(f"{one}/analysis", analysed)
+        empty = status == 200 and row["step"] is None
+        reported = 422 if empty else analysed
+        yield Cell(f"{one}/report", reported)
+        yield Cell(f"{one}/charts/population", reported)
         path = f"/v1/experiments/simulations/{key}/steps"
         yield Cell(path, status, accept=SSE, silent=made_elsewhere)
     for row in stage.rows["experiments.experiments"]:
@@ -138,6 +145,10 @@ def populations(stage: Stage, asker: Asker) -> Iterator[Cell]:
         status = seen_or_404(stage, "experiments.experiments", asker, key)
         compared = 422 if status == 200 and key in elsewhere else status
         yield Cell(f"/v1/experiments/experiments/{key}/comparison", compared)
+        unfinished = status == 200 and key not in finished
+        reported = 422 if unfinished else compared
+        yield Cell(f"/v1/experiments/experiments/{key}/report", reported)
+        yield Cell(f"/v1/experiments/experiments/{key}/charts/population", reported)
         path = f"/v1/experiments/experiments/{key}/steps"
         yield Cell(path, status, accept=SSE, silent=True)
 
@@ -203,6 +214,10 @@ READS: Final[Mapping[str, Cells]] = {
     f"{RUNS}/{{id}}/progress": runs,
     "/v1/experiments/simulations/{id}/analysis": populations,
     "/v1/experiments/experiments/{id}/comparison": populations,
+    "/v1/experiments/simulations/{id}/report": populations,
+    "/v1/experiments/experiments/{id}/report": populations,
+    "/v1/experiments/simulations/{id}/charts/{chart}": populations,
+    "/v1/experiments/experiments/{id}/charts/{chart}": populations,
     "/v1/experiments/simulations/{id}/steps": populations,
     "/v1/experiments/experiments/{id}/steps": populations,
     "/v1/playgrounds/{id}/statistics": findings,

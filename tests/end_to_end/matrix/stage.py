@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 import asyncpg
+import msgspec
 from aiohttp import web
 
 from events.message import Command, Meta
@@ -23,7 +24,8 @@ from infra.wiring import Core, Urls, core
 from projections.catalogue import GROUPS, TABLES
 from projections.ddl import qualified, view_name
 from projections.runner import GroupRunner
-from services.experiments.analysis.recording import Recording
+from services.experiments.analysis.recording import Recording, Subject
+from services.experiments.analysis.results import Drawn, Report
 from services.handling import Handler
 from services.http.limits import Limits
 from services.http.serving import serving
@@ -63,6 +65,22 @@ class Nothing:
     async def contrasts(self, _runs: Sequence[Recording]) -> bytes:
         """Return how the conditions of an experiment differ."""
         return b"{}"
+
+    async def report(
+        self, subject: Subject, _runs: Sequence[Recording], whole: Recording
+    ) -> bytes:
+        """Return a report that says nothing, with one chart."""
+        report = Report(
+            title=subject.title,
+            about={},
+            position=whole.position,
+            charts=[],
+            missing=[],
+            findings=[],
+        )
+        return msgspec.json.encode(
+            Drawn(report=report, page="", charts={"population": b"nothing"})
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pyarrow as pa
@@ -12,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import MetaData, create_engine, select
 
+from events.errors import Missing
 from infra.operations.exporting_sqlite import columns_of
+from services.client.client import Client
 from tests.infra.commands.process import Up, rehearsal
 from tests.infra.commands.test_experiments import ORG, compiled, experiments, made, sql
 
@@ -222,6 +225,29 @@ async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
     assert found.json["runs"][0]["state_hash"] in page.read_text()
     assert "over runs" in (tmp_path / "all.html").read_text()
     assert names(tmp_path) == {"run.html", "images", "all.html"}
+
+    token = await rehearsal("token", "--data-dir", up.data_dir, "--json", "--org", ORG)
+    query = f"SELECT simulation_id FROM simulations WHERE _id = '{run}'"  # noqa: S608 - an id of ours
+    ((number,),) = [row.values() for row in await sql(up, query)]
+    assert isinstance(number, int)
+    key = UUID(found.json["experiment_id"])
+    async with Client(up.url, token.json["token"]) as client:
+        report = await client.report(number)
+        assert await client.report_page(number, step=50) == page.read_text()
+        assert await client.report_page(key) == (tmp_path / "all.html").read_text()
+        for chart in report.charts:
+            image = await client.chart(number, chart.name, step=50)
+            assert image == (images / f"{chart.name}.png").read_bytes()
+        drawn = await client.chart(number, "map", image="svg")
+        with pytest.raises(Missing):
+            await client.chart(number, "map", step=51)
+        answers = await client.analysis(number)
+        contrasts = await client.comparison(key)
+    assert drawn.startswith(b"<?xml")
+    assert {f"{each.name}.png" for each in report.charts} == names(images)
+    assert report.about["hash of the state"] == found.json["runs"][0]["state_hash"]
+    assert answers.population is not None
+    assert (answers.population.steps, contrasts.runs) == (401, 2)
 
 
 async def test_an_exported_file_is_imported_as_it_was(up: Up, tmp_path: Path) -> None:

@@ -12,12 +12,13 @@ import aiohttp
 import msgspec
 import pytest
 
-from events.errors import TooMany, Unavailable
+from events.errors import Unavailable
 from infra.clock import new_id
 from services.http.reading import Row
 from services.http.turns import Turns
 from services.identity import Identity
 from services.playgrounds.statistics.records import Evaluations, Options
+from services.problems import Busy
 from tests.services.http.world import NoCalculations, World, is_problem, open_world
 
 
@@ -199,7 +200,7 @@ async def test_those_beyond_the_queue_are_told_to_come_back() -> None:
         for _ in range(5):
             tasks.create_task(stay())
         await entered.wait()
-        with pytest.raises(TooMany):
+        with pytest.raises(Busy):
             async with turns.turn():
                 pass
         go_on.set()

@@ -21,7 +21,7 @@ from projections.catalogue import TABLES
 from services import guard
 from services.dashboard.playgrounds import PlaygroundPages
 from services.dashboard.web import Desk
-from services.experiments.analysis.recording import Recording
+from services.experiments.analysis.recording import Recording, Subject
 from services.handling import Handler
 from services.http.app import Calculations, make_app
 from services.http.limits import Limits
@@ -63,6 +63,11 @@ class NoCalculations:
         raise Unavailable("no process can be started")
 
     async def contrasts(self, _runs: Sequence[Recording], /) -> bytes:
+        raise Unavailable("no process can be started")
+
+    async def report(
+        self, _subject: Subject, _runs: Sequence[Recording], _whole: Recording, /
+    ) -> bytes:
         raise Unavailable("no process can be started")
 
 

@@ -10,7 +10,8 @@ from services.experiments.analysis.charts import Line, charts, thinned, together
 from services.experiments.analysis.columns import Steps
 from services.experiments.analysis.recorded import recorded
 from services.experiments.analysis.recording import Subject
-from services.experiments.analysis.reporting import Drawn, drawn, place_of
+from services.experiments.analysis.reporting import drawn, place_of
+from services.experiments.analysis.results import Drawn
 from tests.services.experiments.analysis.given_run import run, steps
 from tests.services.experiments.analysis.test_recorded import (
     HUNGRY,
