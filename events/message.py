@@ -37,13 +37,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=Fals
 
 
 ERASED = "[erased]"
+ON_BEHALF_OF = "on_behalf_of"
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks for a command, where from and since what; never chosen by the body.
 
     `actor` is `user:ID`, `service:ID` or `system:ID`. `occurred_at` is the producer's
-    clock, recorded as such. `headers` holds the W3C trace context.
+    clock, recorded as such. `headers` holds the W3C trace context, and for whom a
+    service asks.
     `expected_version` is the version of the command's first stream that the client
     has seen, 0 for "must not exist". `email` is the actor's address, where the token
     proves one.
@@ -68,6 +70,11 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     def actor_id(self) -> str:
         """Return the actor without its kind."""
         return actor_id(self.actor)
+
+    @property
+    def on_behalf_of(self) -> str | None:
+        """Return the user, as `user:ID`, for whom a service asks, if it named one."""
+        return self.headers.get(ON_BEHALF_OF)
 
     def holds(self, role: str, area: str) -> bool:
         """Say whether the actor has a role in an area, or everywhere."""
@@ -109,3 +116,8 @@ class Recorded(msgspec.Struct, Generic[E], frozen=True, kw_only=True, gc=False):
     def actor_id(self) -> str:
         """Return the actor without its kind."""
         return actor_id(self.actor)
+
+    @property
+    def on_behalf_of(self) -> str | None:
+        """Return the user, as `user:ID`, for whom it was asked, if one was named."""
+        return (self.headers or {}).get(ON_BEHALF_OF)

@@ -14,7 +14,7 @@ from events.errors import Forbidden
 
 Area = Literal["access", "testing", "education", "crews", "experiments", "playgrounds"]
 Role = Literal["admin", "user", "teacher", "student", "tester", "viewer"]
-Scope = Literal["blobs", "events", "import", "parallel-runs"]
+Scope = Literal["blobs", "delegate", "events", "import", "parallel-runs"]
 
 AREAS: Final[tuple[Area, ...]] = get_args(Area)
 ROLES: Final[tuple[Role, ...]] = get_args(Role)

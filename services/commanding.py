@@ -12,18 +12,22 @@ from uuid import UUID
 import msgspec
 
 from events.errors import Failure, Forbidden, Malformed, TooLarge
-from events.message import Command, Meta
+from events.message import ON_BEHALF_OF, Command, Meta
 from services.decoding import MAX_BYTES, decode_json
 from services.handling import Outcome, Request
 from services.identity import Identity
+from services.parameters import identifier
 from services.ports import Clock
 from services.problems import Document, document
 
 
+SERVICE: Final = "service:"
+USER: Final = "user:"
 COMMAND_BYTES: Final = MAX_BYTES
 BATCH_BYTES: Final = 16 << 20
 BATCH_COMMANDS: Final = 1_000
 IMPORT: Final = "import"
+DELEGATE: Final = "delegate"
 
 Decode = Callable[[bytes], Command]
 
@@ -54,6 +58,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     occurred_at: datetime | None = None
+    on_behalf_of: str | None = None
     org_id: str | None = None
     actor: str | None = None
 
@@ -67,13 +72,17 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes with a command; `occurred_at` is a claim, to be checked."""
+    """What comes with a command; `occurred_at` is a claim, to be checked.
+
+    `on_behalf_of` is what `behalf` returned.
+    """
 
     command_id: UUID
     expected_version: int | None = None
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     occurred_at: datetime | None = None
+    on_behalf_of: str | None = None
 
 
 class Asked(NamedTuple):
@@ -113,6 +122,9 @@ def meta_of(
             message = f"Only a token with the scope {IMPORT} may say when it happened."
             raise Forbidden(message, path=path)
         occurred_at = given.occurred_at.astimezone(UTC)
+    headers = caller.headers
+    if given.on_behalf_of is not None:
+        headers = {**headers, ON_BEHALF_OF: given.on_behalf_of}
     return Meta(
         command_id=given.command_id,
         org_id=identity.org_id,
@@ -122,12 +134,28 @@ def meta_of(
         causation_id=given.causation_id,
         occurred_at=occurred_at,
         ip=caller.ip,
-        headers=caller.headers,
+        headers=headers,
         roles=identity.roles,
         scopes=identity.scopes,
         email=identity.email,
         expected_version=given.expected_version,
     )
+
+
+def behalf(identity: Identity, named: str | None, path: str) -> str | None:
+    """Return for whom a service asks, as `user:ID`, if it named somebody.
+
+    Whether there is such a user is asked where the command is handled. The service may
+    do no more for them than for itself.
+    """
+    if named is None:
+        return None
+    if not identity.actor.startswith(SERVICE) or DELEGATE not in identity.scopes:
+        message = f"Only a service with the scope {DELEGATE} may ask for somebody."
+        raise Forbidden(message, path=path)
+    if not named.startswith(USER):
+        raise Malformed("A user is named as user:ID.", path=path)
+    return f"{USER}{identifier(named.removeprefix(USER), path)}"
 
 
 def check_claims(
@@ -209,6 +237,9 @@ class Batches:
                 correlation_id=envelope.correlation_id,
                 causation_id=envelope.causation_id,
                 occurred_at=envelope.occurred_at,
+                on_behalf_of=behalf(
+                    caller.identity, envelope.on_behalf_of, "$.on_behalf_of"
+                ),
             ),
             self._clock,
         )

@@ -1,5 +1,6 @@
 """From a command to its events: guard, load, fold, decide, append; nowhere else.
 
+Where a service asks for a user, that is an active one of the organisation.
 A command's decider may ask the same of other streams (`also`); all streams are loaded,
 all decide, and everything is appended at the versions that were read, or nothing is.
 A refusal is final only on fresh state and only if the command id was not accepted
@@ -17,9 +18,17 @@ from uuid import UUID
 
 import msgspec
 
-from events.errors import Closed, Conflict, Failure, Fenced, Mismatch, Missing
+from events.errors import (
+    Closed,
+    Conflict,
+    Failure,
+    Fenced,
+    Forbidden,
+    Mismatch,
+    Missing,
+)
 from events.log import Append, EventLog, Status, Verdict, Write
-from events.message import Command, Event, Meta
+from events.message import ON_BEHALF_OF, Command, Event, Meta, actor_id
 from services.decider import AnyDecider
 from services.locks import StreamLocks
 from services.state import Loaded, StateCache, fold
@@ -27,11 +36,16 @@ from services.state import Loaded, StateCache, fold
 
 BULK_COMMANDS: Final = 1_000
 BULK_LOADS: Final = 8
+PEOPLE: Final = "access.user"
 
 Request = tuple[Command, Meta]
 Known = Callable[[str], Loaded | None]
 
 _encode: Final = msgspec.json.Encoder().encode
+
+
+class NobodyToAskFor(Forbidden):
+    """No user of this organisation, who is active, can be asked for by this id."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +111,9 @@ class Handler:
     ) -> None:
         self._log = log
         self._deciders = deciders
+        self._people = next(
+            (each for each in deciders.values() if each.category == PEOPLE), None
+        )
         self._guard = guard
         self._cache = StateCache(cached_streams)
         self._locks = StreamLocks()
@@ -105,6 +122,8 @@ class Handler:
     async def handle(self, command: Command, meta: Meta) -> Outcome:
         """Return the command's outcome, or raise the failure that stopped it."""
         self._guard(command, meta)
+        if meta.on_behalf_of is not None:
+            await self._check_behalf(meta, {})
         body_hash = sha256(_encode(command)).digest()
         decider = self._deciders[type(command)]
         first = decider.stream(command)
@@ -180,6 +199,19 @@ class Handler:
             raise Missing
         events = [recorded.event for recorded in stream.events]
         return stream.events[-1].version, fold(decider, decider.initial, events)
+
+    async def _check_behalf(self, meta: Meta, known: dict[str, Loaded]) -> None:
+        """Raise `NobodyToAskFor` where a service names nobody whom it can ask for."""
+        if meta.on_behalf_of is None:
+            return
+        if self._people is None:
+            raise NobodyToAskFor(path=ON_BEHALF_OF)
+        stream_id = f"{PEOPLE}-{actor_id(meta.on_behalf_of)}"
+        loaded = known.get(stream_id)
+        if loaded is None:
+            loaded = known[stream_id] = await self._load(self._people, stream_id)
+        if loaded.org_id != meta.org_id or not loaded.state.active:
+            raise NobodyToAskFor(path=ON_BEHALF_OF)
 
     def _decide_alone(
         self, command: Command, meta: Meta, first: str, decider: AnyDecider
@@ -357,6 +389,7 @@ class Handler:
                 if hashes[earlier] != hashes[place]:
                     raise Mismatch
                 self._guard(command, meta)
+                await self._check_behalf(meta, overlay)
                 if earlier != place:
                     continue
                 decision = Decision(states={}, before={}, events={})

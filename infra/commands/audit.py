@@ -32,6 +32,9 @@ class Which:
     """The acts that are meant; all of them, where nothing is said."""
 
     actor: Annotated[str | None, Parameter(help="Who, as kind:id.")] = None
+    on_behalf_of: Annotated[
+        str | None, Parameter(help="For which user a service asked, as user:ID.")
+    ] = None
     action: Annotated[
         str | None, Parameter(help="What, as playgrounds.*; * stands for anything.")
     ] = None
@@ -51,6 +54,7 @@ class Which:
         """Return what is meant in the query grammar of the read tables."""
         asked = {
             "actor": self.actor,
+            "on_behalf_of": self.on_behalf_of,
             "action.like": self.action,
             "resource_type": self.resource_type,
             "resource_id": self.resource_id,
@@ -171,9 +175,10 @@ def _print(found: list[dict[str, Any]]) -> None:
     for each in found:
         address = f" from {each['ip_address']}" if each["ip_address"] else ""
         what = f"{each['action']} {each['resource_type']} {each['resource_id'] or ''}"
+        behalf = f" for {each['on_behalf_of']}" if each["on_behalf_of"] else ""
         lines = (
             f"{each['position']}  {each['created_at']:%Y-%m-%d %H:%M:%S}  {what}",
-            f"    by {each['actor']}{address}",
+            f"    by {each['actor']}{behalf}{address}",
             *(f"    {line}" for line in _changes(each)),
         )
         for line in lines:

@@ -97,17 +97,20 @@ class AmqpClient:
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
         occurred_at: datetime | None = None,
+        on_behalf_of: str | None = None,
     ) -> Outcome:
         """Send a command and return its outcome, or raise the failure.
 
         `Unavailable` after `patience` leaves it unknown: send again with the same
-        `command_id`, which is a new one unless given.
+        `command_id`, which is a new one unless given. A service says `on_behalf_of`
+        which user, as `user:ID`, it asks.
         """
         given = {
             "expected-version": expected_version,
             "correlation-id": correlation_id,
             "causation-id": causation_id,
             "occurred-at": None if occurred_at is None else occurred_at.isoformat(),
+            "on-behalf-of": on_behalf_of,
         }
         headers = {
             f"rehearsal-{name}": str(value)

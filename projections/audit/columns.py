@@ -73,7 +73,8 @@ SCHEMA: Final = "audit"
 ADMINISTRATOR: Final = "access.has_role('access', 'admin')"
 OWN_ACTS: Final = (
     "org_id = access.current_org()"
-    f" AND (actor = access.current_actor() OR {ADMINISTRATOR})"
+    " AND (actor = access.current_actor() OR on_behalf_of = access.current_actor()"
+    f" OR {ADMINISTRATOR})"
 )
 SYSTEM: Final = "system:"
 TRIAL: Final = "testing.trial-"
@@ -180,6 +181,9 @@ def position(note: str) -> Column:
 
 
 ACTOR: Final = text("actor", "Who asked, as kind:id")
+ON_BEHALF_OF: Final = text(
+    "on_behalf_of", "User for whom a service asked, as user:ID", nullable=True
+)
 ACTION: Final = Column(
     name="action",
     type="varchar(255)",

@@ -60,6 +60,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
     occurred_at: datetime | None = None
+    on_behalf_of: str | None = None
 
 
 def random_id() -> UUID:
@@ -115,11 +116,13 @@ class Client:
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
         occurred_at: datetime | None = None,
+        on_behalf_of: str | None = None,
     ) -> Outcome:
         """Send a command and return its outcome, or raise the failure.
 
         `Unavailable` after `patience` leaves it unknown: send again with the same
-        `command_id`, which is a new one unless given.
+        `command_id`, which is a new one unless given. A service says `on_behalf_of`
+        which user, as `user:ID`, it asks.
         """
         headers = {
             "Content-Type": JSON,
@@ -133,6 +136,8 @@ class Client:
             headers["Rehearsal-Causation-Id"] = str(causation_id)
         if occurred_at is not None:
             headers["Rehearsal-Occurred-At"] = occurred_at.isoformat()
+        if on_behalf_of is not None:
+            headers["Rehearsal-On-Behalf-Of"] = on_behalf_of
         body = await self._ask(
             "POST", self._url("/v1/commands"), headers=headers, body=_encode(command)
         )

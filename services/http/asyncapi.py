@@ -252,6 +252,11 @@ def _headers() -> Schema:
             "format": "date-time",
             "description": "When it happened; takes the scope import",
         },
+        "rehearsal-on-behalf-of": {
+            **TEXT,
+            "description": "For which user a service asks, as user:ID; takes the scope "
+            "delegate",
+        },
         "rehearsal-org-id": {**TEXT, "description": "May repeat what the token says"},
         "rehearsal-actor": {**TEXT, "description": "May repeat what the token says"},
         "traceparent": {**TEXT, "description": "W3C trace context"},

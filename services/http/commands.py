@@ -27,6 +27,7 @@ from services.commanding import (
     Decode,
     Handling,
     Surroundings,
+    behalf,
     kind_of,
     meta_of,
 )
@@ -213,6 +214,11 @@ class Commands:
             correlation_id=_identifier(headers, "Rehearsal-Correlation-Id"),
             causation_id=_identifier(headers, "Rehearsal-Causation-Id"),
             occurred_at=_moment(headers, "Rehearsal-Occurred-At"),
+            on_behalf_of=behalf(
+                identity,
+                headers.get("Rehearsal-On-Behalf-Of"),
+                "headers.Rehearsal-On-Behalf-Of",
+            ),
         )
         path = "headers.Rehearsal-Occurred-At"
         return meta_of(self._caller(head, identity), given, self._clock, path=path)

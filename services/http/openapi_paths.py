@@ -99,6 +99,8 @@ def _post_commands(limits: Limits) -> Schema:
         ("Rehearsal-Causation-Id", uuid, "What caused it"),
         ("Rehearsal-Occurred-At", {"type": "string", "format": "date-time"},
          "When it happened; takes the scope import"),
+        ("Rehearsal-On-Behalf-Of", {"type": "string", "pattern": "^user:"},
+         "For which user a service asks, as user:ID; takes the scope delegate"),
         ("traceparent", {"type": "string"}, "W3C trace context, kept with the events"),
         ("tracestate", {"type": "string"}, "W3C trace context, kept with the events"),
     ]  # fmt: skip

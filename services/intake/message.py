@@ -7,9 +7,10 @@
                              application/x-ndjson
     property expiration      with `timestamp`: not handled any more after that
     header authorization     Bearer and a token
-    header rehearsal-...     -expected-version, -correlation-id, -causation-id and
-                             -occurred-at of a single command; -org-id and -actor,
-                             which may only repeat what the token says
+    header rehearsal-...     -expected-version, -correlation-id, -causation-id,
+                             -occurred-at and -on-behalf-of of a single command;
+                             -org-id and -actor, which may only repeat what the token
+                             says
     header traceparent       and tracestate: W3C trace context
     routing key              the command's type, or `batch`
 
@@ -33,6 +34,7 @@ from services.commanding import (
     Caller,
     Decode,
     Surroundings,
+    behalf,
     kind_of,
     meta_of,
 )
@@ -161,6 +163,11 @@ class Reading:
             correlation_id=headers.identifier("rehearsal-correlation-id"),
             causation_id=headers.identifier("rehearsal-causation-id"),
             occurred_at=None if moment is None else parameters.moment(moment, path),
+            on_behalf_of=behalf(
+                caller.identity,
+                headers.text("rehearsal-on-behalf-of"),
+                "headers.rehearsal-on-behalf-of",
+            ),
         )
         meta = meta_of(caller, given, self._clock, path=path)
         command = self._decode(message.body)

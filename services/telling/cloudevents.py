@@ -30,7 +30,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event as other services see it.
 
-    `streamversion` is its place in its stream. `traceparent` and `tracestate` are the
+    `streamversion` is its place in its stream, `onbehalfof` the user for whom a service
+    asked. `traceparent` and `tracestate` are the
     W3C trace context of the command. `republished`: somebody had it sent again.
     """
 
@@ -48,6 +49,7 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     correlationid: UUID
     causationid: UUID | UnsetType = UNSET
     occurredat: datetime
+    onbehalfof: str | UnsetType = UNSET
     traceparent: str | UnsetType = UNSET
     tracestate: str | UnsetType = UNSET
     sealed: str | UnsetType = UNSET
@@ -79,6 +81,7 @@ def cloud_event(recorded: Recorded[Event], *, republished: bool = False) -> Clou
         correlationid=recorded.correlation_id,
         causationid=recorded.causation_id or UNSET,
         occurredat=recorded.occurred_at,
+        onbehalfof=recorded.on_behalf_of or UNSET,
         traceparent=headers.get("traceparent", UNSET),
         tracestate=headers.get("tracestate", UNSET),
         sealed=",".join(sealed) if sealed else UNSET,

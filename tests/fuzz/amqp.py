@@ -172,6 +172,7 @@ HEADERS: Final[list[tuple[dict[str, Any], str | None]]] = [
         ({"rehearsal-expected-version": value}, "headers.rehearsal-expected-version")
         for value in NO_VERSIONS
     ),
+    ({"rehearsal-on-behalf-of": "user:\0"}, "headers.rehearsal-on-behalf-of"),
     ({"rehearsal-org-id": "somebody's"}, "headers.rehearsal-org-id"),
     ({"rehearsal-actor": "user:else"}, "headers.rehearsal-actor"),
 ]

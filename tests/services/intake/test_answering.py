@@ -15,6 +15,7 @@ from events.errors import (
 )
 from infra.clock import now
 from services.commanding import BATCH_BYTES, BATCH_COMMANDS
+from services.handling import NobodyToAskFor
 from services.intake.answering import Expired, Partly
 from services.intake.letters import GivenUp
 from services.problems import UnsupportedMedia
@@ -85,6 +86,24 @@ async def test_headers_and_properties_become_the_envelope() -> None:
     assert (meta.org_id, meta.actor, meta.ip) == ("acme", "user:ada", None)
 
 
+async def test_a_service_says_for_whom_it_asks() -> None:
+    world = make_world()
+    bearer = token(subject="service:shop", scopes=["delegate"])
+    headers = {"authorization": f"Bearer {bearer}"}
+    asked = message(headers={**headers, "rehearsal-on-behalf-of": f"user:{PERSONA}"})
+
+    _, failure = await world.answer(asked)
+
+    ((_, meta),) = world.handler.handled
+    assert meta.on_behalf_of == f"user:{PERSONA}"
+    assert isinstance(failure, NobodyToAskFor)
+
+    odd = message(headers={**headers, "rehearsal-on-behalf-of": "user:shop"})
+    _, failure = await world.answer(odd)
+    assert isinstance(failure, Malformed)
+    assert failure.path == "headers.rehearsal-on-behalf-of"
+
+
 async def test_a_batch_is_answered_with_a_verdict_for_each() -> None:
     world = make_world()
     body = [
@@ -132,6 +151,8 @@ async def test_lines_are_answered_with_lines() -> None:
          "headers.rehearsal-expected-version"),
         ({"headers": {"rehearsal-occurred-at": "2026-05-01T12:00:00Z"}}, Forbidden,
          "headers.rehearsal-occurred-at"),
+        ({"headers": {"rehearsal-on-behalf-of": f"user:{PERSONA}"}}, Forbidden,
+         "headers.rehearsal-on-behalf-of"),
         ({"message_id": None}, Malformed, "properties.message_id"),
         ({"message_id": "7"}, Malformed, "properties.message_id"),
         ({"content_type": "text/xml"}, UnsupportedMedia, "properties.content_type"),

@@ -43,11 +43,15 @@ CREATE: dict[str, Any] = {
 
 
 def token(
-    *, org: str = "acme", roles: Sequence[str] = ("admin",), scopes: Sequence[str] = ()
+    *,
+    org: str = "acme",
+    roles: Sequence[str] = ("admin",),
+    scopes: Sequence[str] = (),
+    subject: str = "user:ada",
 ) -> str:
     """Return a token that is good for longer than any run of the tests."""
     return ISSUER.issue(
-        "user:ada", org=org, roles=roles, scopes=scopes, lifetime=timedelta(days=1)
+        subject, org=org, roles=roles, scopes=scopes, lifetime=timedelta(days=1)
     )
 
 

@@ -72,11 +72,16 @@ def test_the_order_of_the_log_is_the_order_of_the_sequences_as_text() -> None:
 def test_what_is_not_known_is_not_told() -> None:
     plain = told(PERSONA)
     assert plain.keys().isdisjoint(
-        {"causationid", "traceparent", "tracestate", "sealed", "republished"}
+        {
+            *("causationid", "onbehalfof", "traceparent", "tracestate"),
+            *("sealed", "republished"),
+        }
     )
     cause = new_id()
-    full = told(PERSONA, causation_id=cause, headers={"traceparent": TRACE})
+    headers = {"traceparent": TRACE, "on_behalf_of": "user:mila"}
+    full = told(PERSONA, causation_id=cause, headers=headers)
     assert (full["causationid"], full["traceparent"]) == (str(cause), TRACE)
+    assert full["onbehalfof"] == "user:mila"
 
 
 @pytest.mark.parametrize(
