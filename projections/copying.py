@@ -2,11 +2,14 @@
 
 A row is the number of its fields, and for each field the length and the bytes of its
 value, most significant first. Rows of one chunk have fields of the same lengths, so
-that they are one array, and no row is touched by itself.
+that they are one array, and no row is touched by itself. While the server takes the
+rows of one chunk, a thread makes those of the next.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import zstandard
@@ -147,7 +150,9 @@ async def clear(sql: Sql, target: Target, event: RowsRecorded) -> None:
     )
 
 
-def packed_rows(filling: Filling, table: Table, told: Told, bodies: Bodies) -> bytes:
+def packed_rows(
+    filling: Filling, table: Table, told: Told, bodies: Bodies
+) -> memoryview:
     """Return the rows of a table that an event's body holds, as PostgreSQL reads them.
 
     Raises `UnwritableError` where there is no such body, or it is damaged.
@@ -164,27 +169,40 @@ def packed_rows(filling: Filling, table: Table, told: Told, bodies: Bodies) -> b
     return packed(table, len(rows), values)
 
 
-async def copy(sql: Sql, target: Target, packs: Iterable[bytes]) -> None:
-    """Copy packed rows into a table; some are packed while others are written."""
+async def copy(sql: Sql, target: Target, packs: Iterator[memoryview]) -> None:
+    """Copy packed rows into a table."""
     table = target.table
+    async with aclosing(ahead(packs)) as made:
 
-    async def pieces() -> AsyncIterator[bytes]:
-        yield SIGNATURE
-        for pack in packs:
-            for start in range(0, len(pack), PIECE):
-                yield pack[start : start + PIECE]
-        yield END
+        async def pieces() -> AsyncGenerator[bytes | memoryview]:
+            yield SIGNATURE
+            async for pack in made:
+                for start in range(0, len(pack), PIECE):
+                    yield pack[start : start + PIECE]
+            yield END
 
-    await sql.copy_to_table(
-        target.physical,
-        schema_name=tables_schema(table),
-        columns=[column.name for column in table.columns],
-        source=pieces(),
-        format="binary",
-    )
+        await sql.copy_to_table(
+            target.physical,
+            schema_name=tables_schema(table),
+            columns=[column.name for column in table.columns],
+            source=pieces(),
+            format="binary",
+        )
 
 
-def packed(table: Table, count: int, values: Values) -> bytes:
+async def ahead(packs: Iterator[memoryview]) -> AsyncGenerator[memoryview]:
+    """Yield packed rows, while a thread makes the next ones."""
+    making = asyncio.ensure_future(asyncio.to_thread(next, packs, None))
+    try:
+        while (pack := await asyncio.shield(making)) is not None:
+            making = asyncio.ensure_future(asyncio.to_thread(next, packs, None))
+            yield pack
+    finally:
+        # A thread cannot be cancelled, and none may outlive who reads from it.
+        await asyncio.gather(making, return_exceptions=True)
+
+
+def packed(table: Table, count: int, values: Values) -> memoryview:
     """Return rows in PostgreSQL's binary form."""
     import numpy as np  # noqa: PLC0415 - heavy, and needed only where populations are
 
@@ -196,13 +214,23 @@ def packed(table: Table, count: int, values: Values) -> bytes:
         else:
             kind = KINDS[column.type]
         fields += [(f"size of {column.name}", ">i4"), (column.name, kind)]
-    made = np.empty(count, dtype=fields)
-    made["fields"] = len(table.columns)
+    # What all rows have in common is copied as a whole, what differs by column.
+    common = np.zeros(1, dtype=fields)
+    common["fields"] = len(table.columns)
+    differing = {}
     for column in table.columns:
         given = values[column.name]
-        made[column.name] = given.encode() if isinstance(given, str) else given
-        made[f"size of {column.name}"] = made.dtype[column.name].itemsize
-    return made.tobytes()
+        common[f"size of {column.name}"] = common.dtype[column.name].itemsize
+        if isinstance(given, np.ndarray):
+            differing[column.name] = given
+        else:
+            common[column.name] = given.encode() if isinstance(given, str) else given
+    whole = f"V{common.dtype.itemsize}"
+    made = np.empty(count, dtype=fields)
+    made.view(whole)[:] = common.view(whole)
+    for name, given in differing.items():
+        made[name] = given
+    return made.view(np.uint8).data
 
 
 def places(steps: "npt.NDArray[np.int32]") -> "npt.NDArray[np.int64]":

@@ -35,12 +35,12 @@ def encoded(rows: "npt.NDArray[Any]") -> bytes:
 
     fields = [(name, rows.dtype[name].newbyteorder("<")) for name in _names(rows)]
     head = Head(len(rows), tuple((name, kind.str) for name, kind in fields))
-    parts = [_encode(head)]
+    parts: list[bytes | memoryview] = [_encode(head)]
     parts.insert(0, len(parts[0]).to_bytes(LENGTH, "little"))
     for name, kind in fields:
         column = np.ascontiguousarray(rows[name], dtype=kind)
         shuffled = column.view(np.uint8).reshape(-1, kind.itemsize).T
-        parts.append(np.ascontiguousarray(shuffled).tobytes())
+        parts.append(np.ascontiguousarray(shuffled).data)
     return b"".join(parts)
 
 
@@ -62,11 +62,11 @@ def decoded(body: bytes) -> "npt.NDArray[Any]":
     rows = np.empty(head.rows, dtype=fields)
     at = LENGTH + size
     for name, kind in fields:
-        count = head.rows * kind.itemsize
-        shuffled = np.frombuffer(body, dtype=np.uint8, count=count, offset=at)
-        values = np.ascontiguousarray(shuffled.reshape(kind.itemsize, -1).T)
+        values = np.empty((head.rows, kind.itemsize), dtype=np.uint8)
+        for place in range(kind.itemsize):
+            values[:, place] = np.frombuffer(body, np.uint8, head.rows, at)
+            at += head.rows
         rows[name] = values.view(kind).reshape(-1)
-        at += count
     return rows
 
 

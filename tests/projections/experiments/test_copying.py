@@ -1,6 +1,8 @@
 """Bodies that tables are filled from: read in portions, and parked when damaged."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
+from threading import Event as Signal
 
 import asyncpg
 import pytest
@@ -11,7 +13,7 @@ from events.experiments.columnar import archived
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
 from events.ids import SimulationId
 from events.message import Event, Recorded
-from projections.copying import PORTION, portions
+from projections.copying import PORTION, ahead, portions
 from tests.builders import new_id
 from tests.projections.experiments.world import Shown
 from tests.recorded import recorded
@@ -49,6 +51,42 @@ def test_rows_that_were_made_again_are_copied_after_all_before_them() -> None:
     batch = recorded(chunk(60), AGAIN, AGAIN, chunk(60), chunk(60))
 
     assert told(batch) == [[1], [2], [3], [4, 5]]
+
+
+async def test_rows_are_packed_while_others_are_written() -> None:
+    begun = Signal()
+
+    def packs() -> Iterator[memoryview]:
+        yield memoryview(b"first")
+        begun.set()
+        yield memoryview(b"second")
+
+    made = ahead(packs())
+
+    assert bytes(await anext(made)) == b"first"
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert [bytes(pack) async for pack in made] == [b"second"]
+
+
+async def test_nothing_is_packed_once_writing_has_stopped() -> None:
+    begun, may_end = Signal(), Signal()
+    ended = []
+
+    def packs() -> Iterator[memoryview]:
+        yield memoryview(b"first")
+        begun.set()
+        may_end.wait(10)
+        ended.append(True)
+        raise ValueError
+
+    made = ahead(packs())
+    await anext(made)
+    await asyncio.to_thread(begun.wait, 10)
+    closing = asyncio.ensure_future(made.aclose())
+    may_end.set()
+    await closing
+
+    assert ended
 
 
 @pytest.mark.parametrize(
