@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from functools import lru_cache, reduce
+from functools import cache, lru_cache, reduce
 from operator import or_
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -250,7 +250,8 @@ class _Held(NamedTuple):
     integers: bool
 
 
-def _held(kind: object) -> _Held:
+@cache
+def _held(kind: Any) -> _Held:  # noqa: ANN401 - any type
     """Return what a type holds, at any depth; an integer counts if it has no bounds."""
     infos = list(_infos(kind))
     return _Held(

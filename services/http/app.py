@@ -21,7 +21,7 @@ from services.http.asyncapi import describe_messages
 from services.http.auth import Auth
 from services.http.blobs import BlobRoutes
 from services.http.commands import Commands
-from services.http.docs import Docs
+from services.http.docs import Docs, Written, written
 from services.http.edge import Edge
 from services.http.experiments import CalculateRuns, ExperimentRoutes
 from services.http.feed import Feed
@@ -167,10 +167,14 @@ def make_app(
         ids=ids,
     )
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
-    described = describe(
-        commands=commands, permissions=permissions, tables=tables, limits=limits
-    )
-    docs = Docs(described, describe_messages(described, commands))
+
+    def write() -> Written:
+        described = describe(
+            commands=commands, permissions=permissions, tables=tables, limits=limits
+        )
+        return written(described, describe_messages(described, commands))
+
+    docs = Docs(write)
     app = web.Application(
         middlewares=[edge.middleware()],
         client_max_size=limits.body_bytes,

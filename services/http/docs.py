@@ -1,11 +1,13 @@
 """The description as pages: rendered here, with one style sheet, no script, no network.
 
-The search is a form, so it needs no script either, and the pages allow none.
+The search is a form, so it needs no script either, and the pages allow none. All of it
+is written when first asked for, once, since few processes are ever asked.
 """
 
+import asyncio
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from html import escape
 from typing import Any, Final
@@ -59,35 +61,50 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     words: str
 
 
-class Docs:
-    """The routes that describe this interface."""
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """The descriptions as they are answered."""
 
-    def __init__(self, description: Schema, messages: Schema) -> None:
-        self._json = msgspec.json.encode(description)
-        self._messages = msgspec.json.encode(messages)
-        self._title = str(description["info"]["title"])
-        self._about = str(description["info"]["description"])
-        self._sections = (*sections(description), *channels(messages))
+    json: bytes
+    messages: bytes
+    title: str
+    about: str
+    sections: tuple[Section, ...]
+
+
+def written(description: Schema, messages: Schema) -> Written:
+    """Write the descriptions of HTTP and of messages down."""
+    return Written(
+        json=msgspec.json.encode(description),
+        messages=msgspec.json.encode(messages),
+        title=str(description["info"]["title"]),
+        about=str(description["info"]["description"]),
+        sections=(*sections(description), *channels(messages)),
+    )
+
+
+class Docs:
+    """The routes that describe this interface; `write` takes a tenth of a second."""
+
+    def __init__(self, write: Callable[[], Written]) -> None:
+        self._write = write
+        self._writing: asyncio.Future[Written] | None = None
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Answer the description as JSON."""
-        return web.Response(
-            body=self._json, headers={"Content-Type": "application/json"}
-        )
+        return _json((await self._written()).json)
 
     async def asyncapi(self, _request: web.Request) -> web.Response:
         """Answer the description of what goes over AMQP as JSON."""
-        return web.Response(
-            body=self._messages, headers={"Content-Type": "application/json"}
-        )
+        return _json((await self._written()).messages)
 
     async def page(self, request: web.Request) -> web.Response:
         """Answer the description as a page, all of it or what holds every word."""
+        told = await self._written()
         asked = request.query.get("q", "")
         words = asked.lower().split()
         found = [
             section
-            for section in self._sections
+            for section in told.sections
             if all(word in section.words for word in words)
         ]
         chapters = dict.fromkeys(section.chapter for section in found)
@@ -98,8 +115,8 @@ class Docs:
         )
         shown = escape(asked.encode("utf-8", "replace").decode())
         return _html(
-            self._title,
-            f"<h1>{escape(self._title)}</h1><p>{escape(self._about)}</p>"
+            told.title,
+            f"<h1>{escape(told.title)}</h1><p>{escape(told.about)}</p>"
             f"<p>{_origin(request)}</p>"
             '<form><input name="q" type="search" aria-label="Search" '
             f'value="{shown}"> <button>Search</button></form>'
@@ -107,6 +124,13 @@ class Docs:
             '<a href="/v1/asyncapi.json">AsyncAPI 3.0</a></p>'
             + (body or "<p>Nothing has all of these words.</p>"),
         )
+
+    async def _written(self) -> Written:
+        """Return the descriptions, written by a thread while others are answered."""
+        if self._writing is None:
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write))
+        # Who goes away in the meantime must not take it from the others.
+        return await asyncio.shield(self._writing)
 
     async def problem(self, request: web.Request) -> web.Response:
         """Answer what a kind of problem means, and which failures are of it."""
@@ -290,6 +314,10 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 def _summary(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0]
+
+
+def _json(body: bytes) -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": "application/json"})
 
 
 def _html(title: str, body: str) -> web.Response:
