@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "every_postgres: runs on the embedded PostgreSQL too"
     )
     config.addinivalue_line("markers", "durable: runs on a server that flushes commits")
+    config.addinivalue_line("markers", "furnished: on a database with the read tables")
     rungs = ladder(_environment("REHEARSAL_TEST_POSTGRES"), _environment("DOCKER_HOST"))
     required = (_environment("REQUIRE") or "").split(",")
     if "postgres" in required and not rungs[0].full:
@@ -73,8 +74,11 @@ async def database(
 ) -> AsyncIterator[Database]:
     """A migrated database that no one has used, dropped after the test."""
     rung = getattr(request, "param", request.config.stash[RUNGS][0])
-    durable = request.node.get_closest_marker("durable") is not None
-    async with servers.database(rung, durable=durable) as fresh:
+    kept, furnished = (
+        request.node.get_closest_marker(name) is not None
+        for name in ("durable", "furnished")
+    )
+    async with servers.database(rung, durable=kept, furnished=furnished) as fresh:
         yield fresh
 
 

@@ -6,6 +6,7 @@ else (on Debian, as root) programs that apt installs. The server that came with 
 wheel is always there too: tests marked `every_postgres` run on both.
 """
 
+import asyncio
 import getpass
 import os
 import shutil
@@ -31,6 +32,7 @@ from infra.embedded.server import (
     new_password,
     start,
 )
+from infra.furnishing import furnish
 from infra.postgres.migrations import migrate
 from infra.postgres.roles import (
     APP,
@@ -39,6 +41,7 @@ from infra.postgres.roles import (
     PROJECTOR,
     READER,
     ROLES,
+    admit,
     create_database,
     ensure_roles,
 )
@@ -46,6 +49,8 @@ from infra.postgres.roles import (
 
 IMAGE: Final = "postgres:18-alpine"
 ROLE_PASSWORD: Final = "rehearsal-tests"  # noqa: S105 - two runs on one server agree on it
+MIGRATED: Final = f"rehearsal_migrated_{os.getpid()}"
+FURNISHED: Final = f"rehearsal_furnished_{os.getpid()}"
 FORGETFUL: Final[Mapping[str, str]] = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -100,41 +105,88 @@ class Servers:
 
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
-        self._running: dict[tuple[str, bool], str] = {}
-        self._templates: set[tuple[str, bool]] = set()
+        self._running: dict[tuple[str, bool], _Running] = {}
         self._made = 0
 
     @asynccontextmanager
-    async def database(self, rung: Rung, *, durable: bool) -> AsyncIterator[Database]:
-        """Yield a migrated database that no one has used, and drop it after."""
+    async def database(
+        self, rung: Rung, *, durable: bool, furnished: bool = False
+    ) -> AsyncIterator[Database]:
+        """Yield a migrated database that no one has used, and drop it after.
+
+        One that is furnished has the read tables already.
+        """
         server = await self._server(rung, durable=durable)
+        template = await server.furnished() if furnished else MIGRATED
         self._made += 1
         name = f"rehearsal_test_{os.getpid()}_{self._made}"
-        # Copied as files it takes a tenth of the time.
-        await _execute(
-            server,
-            f"CREATE DATABASE {name} OWNER {OWNER} "
-            f"TEMPLATE {_template()} STRATEGY file_copy",
-        )
+        await server.copy(template, name)
         try:
-            await create_database(server, name)
-            yield addresses(server, name)
+            yield addresses(server.superuser, name)
         finally:
-            await _drop(server, name)
+            await server.drop(name)
 
-    async def _server(self, rung: Rung, *, durable: bool) -> str:
+    async def _server(self, rung: Rung, *, durable: bool) -> "_Running":
         key = (rung.name, durable)
         if key not in self._running:
-            server = await self._stack.enter_async_context(rung.open(durable))
-            self._running[key] = server
-            self._stack.push_async_callback(_drop, server, _template())
-        server = self._running[key]
-        if key not in self._templates:
-            await ensure_roles(server, dict.fromkeys(ROLES, ROLE_PASSWORD))
-            await create_database(server, _template())
-            await migrate(addresses(server, _template()).owner)
-            self._templates.add(key)
-        return server
+            superuser = await self._stack.enter_async_context(rung.open(durable))
+            await ensure_roles(superuser, dict.fromkeys(ROLES, ROLE_PASSWORD))
+            await create_database(superuser, MIGRATED)
+            await migrate(addresses(superuser, MIGRATED).owner)
+            self._running[key] = _Running(superuser)
+            self._stack.push_async_callback(self._running[key].close)
+        return self._running[key]
+
+
+class _Running:
+    """A server with templates; one connection of its superuser copies and drops."""
+
+    def __init__(self, superuser: str) -> None:
+        self.superuser = superuser
+        self._templates = [MIGRATED]
+        self._furnishing = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+
+    async def furnished(self) -> str:
+        """Return the name of a template that has the read tables, made once."""
+        async with self._furnishing:
+            if FURNISHED not in self._templates:
+                await self.copy(MIGRATED, FURNISHED)
+                made = addresses(self.superuser, FURNISHED)
+                await furnish(owner=made.owner, projector=made.projector)
+                self._templates.append(FURNISHED)
+        return FURNISHED
+
+    async def copy(self, template: str, name: str) -> None:
+        """Make a database like a template, that the same roles may enter."""
+        async with self._asked() as connection:
+            # Copied as files it takes a tenth of the time.
+            await connection.execute(
+                f"CREATE DATABASE {name} OWNER {OWNER} "
+                f"TEMPLATE {template} STRATEGY file_copy"
+            )
+            # Of a database's own grants nothing is copied.
+            await admit(connection, name)
+
+    async def drop(self, name: str) -> None:
+        """Drop a database, and end who is in it."""
+        async with self._asked() as connection:
+            await connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def close(self) -> None:
+        """Drop the templates."""
+        for template in self._templates:
+            await self.drop(template)
+        if self._connection is not None:
+            await self._connection.close()
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        async with self._asking:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(self.superuser)
+            yield self._connection
 
 
 def addresses(superuser: str, database: str) -> Database:
@@ -234,22 +286,6 @@ def _apt() -> Installation:
     found = installed()
     assert found is not None, "apt installed no PostgreSQL"
     return found
-
-
-async def _drop(superuser: str, name: str) -> None:
-    await _execute(superuser, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-async def _execute(superuser: str, statement: str) -> None:
-    connection = await asyncpg.connect(superuser)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-def _template() -> str:
-    return f"rehearsal_template_{os.getpid()}"
 
 
 def _address(superuser: str, database: str, login: str | None) -> str:

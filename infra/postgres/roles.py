@@ -194,14 +194,7 @@ async def create_database(superuser_dsn: str, name: str) -> None:
                 f"CREATE DATABASE {database} "
                 f"OWNER {OWNER} TEMPLATE template0 ENCODING 'UTF8'"
             )
-        await connection.execute(
-            f"""
-            REVOKE ALL ON DATABASE {database} FROM PUBLIC;
-            GRANT CONNECT ON DATABASE {database} TO {", ".join(ROLES)};
-            GRANT TEMPORARY ON DATABASE {database} TO {OWNER}, {PROJECTOR};
-            GRANT CREATE ON DATABASE {database} TO {OWNER}, {PROJECTOR};
-            """
-        )
+        await admit(connection, name)
     finally:
         await connection.close()
     target = urlsplit(superuser_dsn)._replace(path=f"/{quote(name, safe='')}").geturl()
@@ -212,6 +205,19 @@ async def create_database(superuser_dsn: str, name: str) -> None:
             await connection.execute(KEEP_LOCKS)
     finally:
         await connection.close()
+
+
+async def admit(connection: Any, name: str) -> None:  # noqa: ANN401 - pooled or not
+    """Let our roles into a database, and nobody else; a superuser's connection asks."""
+    database = _quoted(name)
+    await connection.execute(
+        f"""
+        REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+        GRANT CONNECT ON DATABASE {database} TO {", ".join(ROLES)};
+        GRANT TEMPORARY ON DATABASE {database} TO {OWNER}, {PROJECTOR};
+        GRANT CREATE ON DATABASE {database} TO {OWNER}, {PROJECTOR};
+        """
+    )
 
 
 async def refuse_superuser(connection: Any) -> None:  # noqa: ANN401 - pooled or not

@@ -17,7 +17,7 @@ async def stack(
     rung = request.config.stash[RUNGS][0]
     folder = tmp_path_factory.mktemp("stack")
     async with (
-        servers.database(rung, durable=False) as database,
+        servers.database(rung, durable=False, furnished=True) as database,
         open_stack(database, folder) as opened,
     ):
         yield opened

@@ -68,7 +68,7 @@ async def library(
     )
     rung = request.config.stash[RUNGS][0]
     async with (
-        servers.database(rung, durable=False) as database,
+        servers.database(rung, durable=False, furnished=True) as database,
         open_stack(database, folder) as opened,
     ):
         await open_to_all(opened)

@@ -193,7 +193,7 @@ async def own_stack(
         servers = Servers(stack)
         rung = (await asyncio.to_thread(ladder, postgres))[0]
         database = await stack.enter_async_context(
-            servers.database(rung, durable=False)
+            servers.database(rung, durable=False, furnished=True)
         )
         folder = stack.enter_context(temporary_folder())
         yield await stack.enter_async_context(stack_on(database, folder, findings))

@@ -37,6 +37,9 @@ from tests.services.playgrounds.examples import (
 )
 
 
+pytestmark = pytest.mark.furnished
+
+
 Rows = list[dict[str, Any]]
 ARCHIVED = PlaygroundArchived(playground_id=PLAYGROUND)
 

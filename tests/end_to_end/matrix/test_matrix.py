@@ -90,7 +90,7 @@ async def stage(
     rung = request.config.stash[RUNGS][0]
     folder = tmp_path_factory.mktemp("stage")
     async with (
-        servers.database(rung, durable=False) as database,
+        servers.database(rung, durable=False, furnished=True) as database,
         open_stage(database, folder) as opened,
     ):
         yield opened

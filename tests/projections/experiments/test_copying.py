@@ -20,6 +20,9 @@ from tests.recorded import recorded
 from tests.services.experiments import examples
 
 
+pytestmark = pytest.mark.furnished
+
+
 def chunk(rows: int) -> ChunkRecorded:
     event = examples.recorded(examples.chunk(1, 333))
     return replace(event, rows={"steps": 1, "states": rows - 1})

@@ -21,6 +21,9 @@ from tests.services.experiments.outside_examples import (
 from tests.services.work.floor import Floor
 
 
+pytestmark = pytest.mark.furnished
+
+
 @pytest.fixture
 async def elsewhere(database: Database) -> AsyncIterator[Shown]:
     """A simulation that was recorded of somebody's own model."""

@@ -16,6 +16,7 @@ from tests.services.experiments.examples import BRANCH, EXPERIMENT, SIMULATION, 
 from tests.services.experiments.outside_examples import STORY
 
 
+pytestmark = pytest.mark.furnished
 TEXT: Final = "text"
 INTEGER: Final = "integer"
 BIGINT: Final = "bigint"

@@ -15,6 +15,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from tests.services.dashboard.conftest import Site
 
 
+pytestmark = pytest.mark.furnished
+
 WIDGET = '<elevenlabs-convai agent-id="agent-{}"></elevenlabs-convai>'
 PATIENCE = 30.0
 BREAK_OUT = {

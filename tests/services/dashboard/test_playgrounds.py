@@ -13,6 +13,8 @@ from tests.services.http.world import Answer
 from tests.services.playgrounds.examples import PLAYGROUND, WHICH, a_playground
 
 
+pytestmark = pytest.mark.furnished
+
 PAGE = f"/playgrounds/{PLAYGROUND}"
 TOKEN = re.compile(r'name="form_token" value="([0-9a-f]+)"')
 SESSION = re.compile(r'name="session_id" value="([0-9a-f-]+)"')

@@ -30,6 +30,7 @@ from tests.services.http.world import (
 )
 
 
+pytestmark = pytest.mark.furnished
 PERSONAS = "/v1/testing/simulation_personas"
 
 
