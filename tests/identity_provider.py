@@ -1,7 +1,8 @@
 """A small OpenID Connect provider: real HTTP, real keys, real signatures.
 
 It does what the standard says, unless a test has it lie: `claims` are laid over those
-of a proof, `forge` makes the proof itself, `metadata` is laid over its description.
+of a proof, `forge` makes the proof itself, `metadata` is laid over its description, and
+`refuses` is what people bring back instead of a code.
 """
 
 import secrets
@@ -79,6 +80,7 @@ class Server:
     forge: Forge = signed
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    refuses: dict[str, str] | None = None
     respond: Mapping[str, Callable[[], web.StreamResponse]] = field(
         default_factory=dict
     )
@@ -111,7 +113,7 @@ class Server:
         assert asked["code_challenge_method"] == "S256"
         code = secrets.token_urlsafe(8)
         self.codes[code] = asked
-        back = urlencode({"code": code, "state": asked["state"]})
+        back = urlencode({**(self.refuses or {"code": code}), "state": asked["state"]})
         address = f"{asked['redirect_uri']}?{back}"
         raise web.HTTPFound(address)
 

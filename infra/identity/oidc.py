@@ -143,6 +143,15 @@ class OidcProvider:
         """Return the addresses that it may send people back to."""
         return self._provider.redirect_uris
 
+    @property
+    def organisation(self) -> str | None:
+        """Return the organisation that it serves, if it serves one only."""
+        match self._provider.organisations:
+            case [only]:
+                return only
+            case _:
+                return None
+
     def serves(self, org_id: str) -> bool:
         """Say whether people of an organisation may sign in by it."""
         named = self._provider.organisations

@@ -6,13 +6,16 @@
     issuer = "https://login.acme.example"
     client_id = "rehearsal"
     client_secret_file = "/run/secrets/acme"        # without one: a public client
-    redirect_uris = ["https://app.example/signed-in"]
+    redirect_uris = ["https://app.example/signed-in",
+                     "https://rehearsal.example/playgrounds/sign-in/with/acme"]
     organisations = ["acme"]               # who may sign in by it; left out: everybody
     trusted_by = ["acme"]                  # who believes it whose an address is
     hosts = ["keys.acme.example"]          # asked besides the issuer's own host
     algorithms = ["RS256", "ES256"]        # that its proofs may be signed with
 
-Whoever runs a provider that an organisation trusts can sign in as any of its people.
+The pages offer the providers that may send people back to them, as the second address
+above. Whoever runs a provider that an organisation trusts can sign in as any of its
+people.
 """
 
 import tomllib

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
@@ -75,6 +76,13 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
     title: str
 
 
+class Doorway(Offered, frozen=True, kw_only=True):
+    """A provider that may send people back to a page; whose, if of one organisation."""
+
+    organisation: str | None
+    redirect_uri: str
+
+
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """Where to send the browser; `binding` is to be kept from everybody else.
 
@@ -124,6 +132,23 @@ class Identities:
             Offered(name=each.name, title=each.title)
             for _, each in sorted(self._providers.items())
             if each.serves(org_id)
+        ]
+
+    def doorways(self, host: str, path: str) -> list[Doorway]:
+        """Return the providers that may send people back to a host's page, by name.
+
+        The page's address is the path and the provider's name.
+        """
+        return [
+            Doorway(
+                name=name,
+                title=each.title,
+                organisation=each.organisation,
+                redirect_uri=address,
+            )
+            for name, each in sorted(self._providers.items())
+            for address in each.redirect_uris
+            if is_at(address, host, f"{path}/{name}")
         ]
 
     async def begin(
@@ -291,6 +316,12 @@ class Identities:
     async def _admit(self, caller: Caller) -> None:
         network = network_of(caller.ip)
         await self._rates.admit("sign-in-from", network, self._limits.per_address)
+
+
+def is_at(address: str, host: str, path: str) -> bool:
+    """Say whether an address is that of a path at a host."""
+    parts = urlsplit(address)
+    return (parts.netloc.lower(), parts.path, parts.query) == (host.lower(), path, "")
 
 
 def challenge_of(verifier: str) -> str:

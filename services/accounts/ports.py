@@ -119,6 +119,11 @@ class IdentityProvider(Protocol):
         """Return the addresses that it may send people back to."""
         ...
 
+    @property
+    def organisation(self) -> str | None:
+        """Return the organisation that it serves, if it serves one only."""
+        ...
+
     def serves(self, org_id: str) -> bool:
         """Say whether people of an organisation may sign in by it."""
         ...

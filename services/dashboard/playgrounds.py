@@ -16,6 +16,7 @@ from events.errors import Forbidden, Malformed, Missing, Refused
 from events.ids import EvaluationId, PlaygroundId
 from events.playgrounds.playgrounds import Provider
 from projections.catalogue import TABLES
+from services.dashboard.sign_in import SignInPages
 from services.dashboard.web import (
     HEADERS,
     Desk,
@@ -152,10 +153,7 @@ class PlaygroundPages:
         page, base = self._desk.page, "/playgrounds"
         one, session = f"{base}/{{id}}", f"{base}/evaluations/{{id}}"
         return [
-            web.get(f"{base}/sign-in", page(self.ask_to_sign_in)),
-            web.post(f"{base}/sign-in", page(self.sign_in)),
-            web.post(f"{base}/sign-in/code", page(self.send_code)),
-            web.post(f"{base}/sign-out", page(self.sign_out)),
+            *SignInPages(self._desk).routes(),
             web.get(base, page(self.overview)),
             web.get(f"{base}/new", page(self.ask_for_new)),
             web.post(f"{base}/new", page(self.create)),
@@ -171,48 +169,6 @@ class PlaygroundPages:
                 for action in ACTIONS
             ),
         ]
-
-    async def ask_to_sign_in(self, request: web.Request) -> web.StreamResponse:
-        """Answer the page that asks for a code."""
-        return self._desk.show(
-            request, "sign_in.html", problem=None, **self._sign_in_by()
-        )
-
-    def _sign_in_by(self, **sent: str) -> dict[str, Any]:
-        by_code = self._desk.accounts is not None
-        return {"by_code": by_code, "org": None, "email": None, **sent}
-
-    async def send_code(self, request: web.Request) -> web.StreamResponse:
-        """Send a code to an address that may sign in; the answer does not tell."""
-        fields = await self._desk.form(request)
-        org, email = fields.get("org", "").strip(), fields.get("email", "").strip()
-        if self._desk.accounts is None or not org or "@" not in email:
-            raise Malformed("Please give an organisation and an e-mail address.")
-        await self._desk.accounts.codes.start(org, email, self._desk.caller(request))
-        return self._desk.show(
-            request,
-            "sign_in.html",
-            problem=None,
-            **self._sign_in_by(org=org, email=email),
-        )
-
-    async def sign_in(self, request: web.Request) -> web.StreamResponse:
-        """Sign somebody in by the code that was sent, or by an access token."""
-        fields = await self._desk.form(request)
-        if "code" not in fields or self._desk.accounts is None:
-            return self._desk.sign_in(fields.get("token", "").strip())
-        tokens = await self._desk.accounts.sign_in_by_code(
-            fields.get("org", ""),
-            email=fields.get("email", ""),
-            code=fields["code"].strip(),
-            caller=self._desk.caller(request),
-        )
-        return self._desk.signed_in(tokens)
-
-    async def sign_out(self, request: web.Request) -> web.StreamResponse:
-        """Forget who was signed in."""
-        await self._desk.form(request)
-        return await self._desk.sign_out(request)
 
     async def overview(self, request: web.Request) -> web.StreamResponse:
         """Answer what can be evaluated, and what the caller owns."""

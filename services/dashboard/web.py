@@ -22,6 +22,7 @@ from structlog.contextvars import bind_contextvars
 from events.errors import Failure, Forbidden, Malformed, Unauthenticated
 from events.message import Command, Meta
 from services.accounts.accounts import Accounts
+from services.accounts.identities import Doorway
 from services.accounts.people import Caller as Visitor
 from services.accounts.sessions import Tokens
 from services.commanding import Caller, Surroundings, meta_of
@@ -37,6 +38,7 @@ COOKIE: Final = "__Host-rehearsal"
 REFRESH: Final = "__Host-rehearsal-refresh"
 FRESH: Final = web.RequestKey("fresh", Tokens)
 SIGN_IN: Final = "/playgrounds/sign-in"
+WITH: Final = f"{SIGN_IN}/with"
 TEMPLATES: Final = Path(__file__).with_name("templates")
 STYLE: Final = (TEMPLATES / "style.css").read_text(encoding="utf-8")
 FORM_BYTES: Final = 262_144
@@ -101,6 +103,18 @@ class Desk:
     def signed_in(self, tokens: Tokens) -> web.Response:
         """Return the answer that begins a session of an account."""
         answer = self.sign_in(tokens.access_token)
+        _set(answer, REFRESH, tokens.refresh_token)
+        return answer
+
+    def returned(self, request: web.Request, tokens: Tokens) -> web.Response:
+        """Return a page that begins a session of who came from another site.
+
+        It leads on by itself: a redirect of that site's would not take the cookies.
+        """
+        answer = self.show(
+            request, "onwards.html", title="Signed in", address="/playgrounds"
+        )
+        _set(answer, COOKIE, tokens.access_token)
         _set(answer, REFRESH, tokens.refresh_token)
         return answer
 
@@ -202,6 +216,32 @@ class Desk:
             text=text, status=status, content_type="text/html", headers=HEADERS
         )
 
+    def show_sign_in(
+        self,
+        request: web.Request,
+        *,
+        problem: str | None = None,
+        org: str | None = None,
+        email: str | None = None,
+    ) -> web.Response:
+        """Return the page that signs people in; with an address it asks for a code."""
+        return self.show(
+            request,
+            "sign_in.html",
+            status=200 if problem is None else 401,
+            problem=problem,
+            by_code=self.accounts is not None,
+            doorways=self.doorways(request),
+            org=org,
+            email=email,
+        )
+
+    def doorways(self, request: web.Request) -> list[Doorway]:
+        """Return the identity providers that may send people back to this page."""
+        if self.accounts is None:
+            return []
+        return self.accounts.identities.doorways(request.host, WITH)
+
     def page(self, answer: Page) -> Page:
         """Return a handler whose failures are pages, and whose strangers sign in."""
 
@@ -220,16 +260,8 @@ class Desk:
         try:
             return await answer(request)
         except Unauthenticated as failure:
-            if request.path == SIGN_IN:
-                return self.show(
-                    request,
-                    "sign_in.html",
-                    status=401,
-                    problem=str(failure),
-                    by_code=self.accounts is not None,
-                    org=None,
-                    email=None,
-                )
+            if request.path == SIGN_IN or request.path.startswith(f"{WITH}/"):
+                return self.show_sign_in(request, problem=str(failure))
             return see_other(SIGN_IN)
         except Failure as failure:
             problem = PROBLEMS[kind_of(failure)]

@@ -180,7 +180,9 @@ class Stack:
 
 
 @asynccontextmanager
-async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
+async def open_stack(
+    database: Database, folder: Path, *, port: int = 0
+) -> AsyncIterator[Stack]:
     """Yield a stack, with its files in a folder; at the end prove that it is whole.
 
     Identity providers are those of a file that is there already, if one is.
@@ -198,7 +200,7 @@ async def open_stack(database: Database, folder: Path) -> AsyncIterator[Stack]:
             database=database,
             settings=settings,
             urls=urls,
-            url=await opened.enter_async_context(served(settings, api)),
+            url=await opened.enter_async_context(served(settings, api, port)),
             api=api,
             project=project,
             operations=await opened.enter_async_context(
@@ -245,13 +247,13 @@ def signed(database: Database, folder: Path) -> tuple[Settings, Issuer]:
 
 
 @asynccontextmanager
-async def served(settings: Settings, api: Core) -> AsyncIterator[str]:
+async def served(settings: Settings, api: Core, port: int = 0) -> AsyncIterator[str]:
     """Yield where HTTP is served."""
     async with (
         application(settings, api, calculate=Calculator()) as app,
-        serving(app, host="127.0.0.1", port=0) as port,
+        serving(app, host="127.0.0.1", port=port) as listening,
     ):
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{listening}"
 
 
 @asynccontextmanager

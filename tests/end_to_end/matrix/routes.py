@@ -237,6 +237,7 @@ READS: Final[Mapping[str, Cells]] = {
     "/v1/docs": nothing,
     "/v1/problems/{slug}": nothing,
     "/playgrounds/sign-in": nothing,
+    "/playgrounds/sign-in/with/{provider}": nothing,
 }
 """Every path that is read with GET, and what it answers."""
 

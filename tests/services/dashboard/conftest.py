@@ -88,7 +88,7 @@ def browser(programs: tuple[str, str]) -> Iterator[Chrome]:
         "--disable-dev-shm-usage",
         "--disable-gpu",
         "--no-first-run",
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
     ):
         options.add_argument(flag)
     opened = Chrome(options=options, service=Service(driver))
