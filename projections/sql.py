@@ -44,7 +44,7 @@ class Sql(Protocol):
         self,
         table_name: str,
         *,
-        source: AsyncIterable[bytes | memoryview],
+        source: AsyncIterable[bytes],
         columns: Sequence[str] | None = None,
         schema_name: str | None = None,
         format: Literal["binary"],  # noqa: A002 - as asyncpg
