@@ -139,6 +139,6 @@ async def _pool(url: str, size: int) -> Pool:
     )
 
 
-def stream_of(command: Command) -> str:
-    """Return the name of the stream that a command is for."""
-    return DECIDER_OF[type(command)].stream(command)
+def stream_of(command: Command, org_id: str) -> str:
+    """Return the name of the stream that an organisation's command is for."""
+    return DECIDER_OF[type(command)].stream(command, org_id)

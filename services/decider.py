@@ -9,7 +9,7 @@ decided by its own decider; everything is appended together or not at all.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from events.message import Command, Event, Meta
 
@@ -28,7 +28,9 @@ def nothing_else(_command: Command, _state: object, _meta: Meta) -> Sequence[Com
 class Decider(Generic[C, S, E]):
     """The rules of one kind of stream, named `<category>-<id>`.
 
-    `identify` gives the id of the stream that a command is for. `internal` lists the
+    `identify` gives the id of the stream that a command is for. Where ids come from
+    elsewhere, so that another organisation may know them, streams are kept `apart`:
+    their own id is made of that one and of the organisation. `internal` lists the
     commands that only another decider's `also` may ask for.
     """
 
@@ -41,10 +43,18 @@ class Decider(Generic[C, S, E]):
     identify: Callable[[C], UUID]
     also: Callable[[C, S, Meta], Sequence[Command]] = nothing_else
     internal: tuple[type[C], ...] = ()
+    apart: bool = False
 
-    def stream(self, command: C) -> str:
-        """Return the name of the stream that a command is for."""
-        return f"{self.category}-{self.identify(command)}"
+    def stream(self, command: C, org_id: str) -> str:
+        """Return the name of the stream that an organisation's command is for."""
+        key = self.identify(command)
+        if self.apart:
+            key = uuid5(key, org_id)
+        return f"{self.category}-{key}"
+
+    def shared(self, command: C) -> str | None:
+        """Return the name that the stream has if it is older than being kept apart."""
+        return f"{self.category}-{self.identify(command)}" if self.apart else None
 
 
 AnyDecider = Decider[Any, Any, Any]

@@ -1,11 +1,11 @@
 """From a command to its events: guard, load, fold, decide, append; nowhere else.
 
-Where a service asks for a user, that is an active one of the organisation.
 A command's decider may ask the same of other streams (`also`); all streams are loaded,
 all decide, and everything is appended at the versions that were read, or nothing is.
 A refusal is final only on fresh state and only if the command id was not accepted
 before, so a retried command gets its recorded outcome back. Where the client named no
-version, a conflict is decided again until the deadline.
+version, a conflict is decided again until the deadline. For whom a service asks is an
+active user of the organisation.
 """
 
 import asyncio
@@ -126,7 +126,7 @@ class Handler:
             await self._check_behalf(meta, {})
         body_hash = sha256(_encode(command)).digest()
         decider = self._deciders[type(command)]
-        first = decider.stream(command)
+        first = decider.stream(command, meta.org_id)
         give_up_at = monotonic() + self._deadline
         contended = {first}
         taken = self._locks.at_once(first)
@@ -264,12 +264,14 @@ class Handler:
         asked = [command]
         for request in asked:
             decider = self._deciders[type(request)]
-            stream_id = first if request is command else decider.stream(request)
+            stream_id = (
+                first if request is command else decider.stream(request, meta.org_id)
+            )
             loaded = decision.states.get(stream_id)
             if loaded is None:
                 loaded = known(stream_id)
                 if loaded is None:
-                    loaded = await self._load(decider, stream_id)
+                    loaded = await self._load_for(request, decider, meta.org_id)
                 else:
                     decision.remembered = True
                 _check_owner(loaded, meta)
@@ -286,6 +288,23 @@ class Handler:
             decision.events[stream_id] = [*decision.events[stream_id], *events]
             if events:
                 asked += decider.also(request, loaded.state, meta)
+
+    async def _load_for(
+        self, command: Command, decider: AnyDecider, org_id: str
+    ) -> Loaded:
+        """Load what a command is for; where nothing is, what once was shared there."""
+        loaded = await self._load(decider, decider.stream(command, org_id))
+        shared = decider.shared(command)
+        if shared is None or loaded.version:
+            return loaded
+        stream = await self._log.read_stream(shared)
+        if stream.org_id != org_id:
+            return loaded
+        events = [recorded.event for recorded in stream.events]
+        state = fold(decider, decider.initial, events)
+        loaded = msgspec.structs.replace(loaded, state=state)
+        self._cache.put(decider.stream(command, org_id), loaded)
+        return loaded
 
     async def _load(self, decider: AnyDecider, stream_id: str) -> Loaded:
         """Load a stream's state: what is remembered, and the events after it."""
@@ -370,8 +389,8 @@ class Handler:
             ],
         )
         new = [
-            command
-            for (command, _), verdict in zip(requests, known, strict=True)
+            request
+            for request, verdict in zip(requests, known, strict=True)
             if verdict is None
         ]
         overlay = await self._load_first_streams(new)
@@ -393,7 +412,7 @@ class Handler:
                 if earlier != place:
                     continue
                 decision = Decision(states={}, before={}, events={})
-                first = self._deciders[type(command)].stream(command)
+                first = self._deciders[type(command)].stream(command, meta.org_id)
                 await self._decide(decision, command, meta, first, overlay.get)
             except Failure as failure:
                 answers[place] = failure
@@ -407,24 +426,26 @@ class Handler:
 
     def _answer(self, request: Request, verdict: Verdict) -> Outcome:
         command, meta = request
-        first = self._deciders[type(command)].stream(command)
+        first = self._deciders[type(command)].stream(command, meta.org_id)
         return answer(meta, first, verdict)
 
     async def _load_first_streams(
-        self, commands: Sequence[Command]
+        self, requests: Sequence[Request]
     ) -> dict[str, Loaded]:
         """Load, a few at a time, the streams that commands are for."""
-        wanted: dict[str, AnyDecider] = {}
-        for command in commands:
-            decider = self._deciders[type(command)]
-            wanted.setdefault(decider.stream(command), decider)
+        wanted: dict[str, Request] = {}
+        for request in requests:
+            command, meta = request
+            stream_id = self._deciders[type(command)].stream(command, meta.org_id)
+            wanted.setdefault(stream_id, request)
         slots = asyncio.Semaphore(BULK_LOADS)
 
-        async def load(stream_id: str, decider: AnyDecider) -> Loaded:
+        async def load(command: Command, meta: Meta) -> Loaded:
             async with slots:
-                return await self._load(decider, stream_id)
+                decider = self._deciders[type(command)]
+                return await self._load_for(command, decider, meta.org_id)
 
-        loaded = await asyncio.gather(*(load(*item) for item in wanted.items()))
+        loaded = await asyncio.gather(*(load(*each) for each in wanted.values()))
         return dict(zip(wanted, loaded, strict=True))
 
 

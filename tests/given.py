@@ -67,7 +67,7 @@ class World:
                 decider = decider_of(type(request))
                 state = world.state(decider, decider.identify(request))
                 decided = list(decider.decide(request, state, meta))
-                stream = decider.stream(request)
+                stream = f"{decider.category}-{decider.identify(request)}"
                 assert all(stream_of(event) == stream for event in decided)
                 world = world.after(*decided)
                 events += decided

@@ -226,6 +226,8 @@ def ends(event: Event) -> bool:
 def resource_of(recorded: Recorded[Event]) -> tuple[str, UUID | None]:
     """Return what a fact is about: a kind, such as `playground`, and an id."""
     event = recorded.event
+    if isinstance(event, SubjectErased):
+        return "subject", event.subject_id
     read = event.stream_id if isinstance(event, PersonalTextRead) else None
     category, _, identifier = (read or recorded.stream_id).partition("-")
     kind = category.rpartition(".")[2]

@@ -1,4 +1,8 @@
-"""A data subject: a person whose personal text the log seals until they are erased."""
+"""A data subject: a person whose personal text the log seals until they are erased.
+
+Keys are an organisation's own, and so is an erasure: whoever knows a subject's id can
+erase nothing of another organisation, nor stand in the way of its erasure.
+"""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -55,4 +59,5 @@ decider: Final = Decider[SubjectCommand, Subject, SubjectEvent](
     evolve=evolve,
     decide=decide,
     identify=identify,
+    apart=True,
 )

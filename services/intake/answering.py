@@ -106,7 +106,7 @@ class Answering:
         reading: Reading,
         batches: Batches,
         handler: Handler,
-        stream_of: Callable[[Command], str],
+        stream_of: Callable[[Command, str], str],
         clock: Clock,
         admission: Admission | None = None,
     ) -> None:
@@ -130,7 +130,9 @@ class Answering:
 
     def streams(self, begun: Begun) -> set[str]:
         """Return the streams whose order a message is part of."""
-        return {self._stream_of(command) for command, _ in begun.requests}
+        return {
+            self._stream_of(command, meta.org_id) for command, meta in begun.requests
+        }
 
     async def answer(self, begun: Begun) -> Answer:
         """Return what became of a message.

@@ -107,7 +107,7 @@ class Dispatcher:
         *,
         reactions: Reactions,
         handle: Handle,
-        stream_of: Callable[[Command], str],
+        stream_of: Callable[[Command, str], str],
         jobs: Jobs,
         owner: UUID,
         ttl: timedelta = TTL,
@@ -290,7 +290,8 @@ class Dispatcher:
         """Handle commands, in order for each stream that they are for."""
         queues: dict[str, list[Asked]] = {}
         for asked in effects.commands:
-            queues.setdefault(self._stream_of(asked.command), []).append(asked)
+            stream_id = self._stream_of(asked.command, asked.meta.org_id)
+            queues.setdefault(stream_id, []).append(asked)
 
         async def handle(queue: Sequence[Asked]) -> None:
             async with self._slots:

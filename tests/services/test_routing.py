@@ -9,7 +9,7 @@ from tests.services.testing.examples import A_PERSONA, PERSONA
 def test_a_command_finds_its_decider_and_stream() -> None:
     decider = decider_of(type(A_PERSONA))
     assert decider is personas.decider
-    assert decider.stream(A_PERSONA) == f"testing.persona-{PERSONA}"
+    assert decider.stream(A_PERSONA, "acme") == f"testing.persona-{PERSONA}"
 
 
 def test_a_command_has_one_decider() -> None:

@@ -27,9 +27,9 @@ from tests.projections.small import projector
 from tests.suites.work import PATIENCE, TTL
 
 
-def stream_of(command: Command) -> str:
+def stream_of(command: Command, org_id: str) -> str:
     assert isinstance(command, EraseSubject)
-    return decider.stream(command)
+    return decider.stream(command, org_id)
 
 
 class Book:
