@@ -72,6 +72,41 @@ END
 $$
 """  # noqa: S608 - our own roles
 
+# What a table holds in all, and what is done to it, is of every organisation. Views
+# call these functions as who asks, so nobody else reads pg_stat_* and pg_statio_*.
+KEEP_SIZES: Final = f"""
+DO $$
+DECLARE
+    function regprocedure;
+BEGIN
+    FOR function IN
+        SELECT p.oid
+        FROM pg_proc AS p
+        WHERE p.pronamespace = 'pg_catalog'::regnamespace
+          AND (
+              p.proname ~ '^pg_stat_get_'
+              OR p.proname IN (
+                  'pg_database_size',
+                  'pg_indexes_size',
+                  'pg_relation_size',
+                  'pg_table_size',
+                  'pg_tablespace_size',
+                  'pg_total_relation_size'
+              )
+          )
+          AND has_function_privilege('public', p.oid, 'EXECUTE')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION %s '
+            'TO {OWNER}, {APP}, {PROJECTOR}, {KEYS}, pg_monitor',
+            function
+        );
+    END LOOP;
+END
+$$
+"""  # noqa: S608 - our own roles
+
 DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {
     OWNER: {"lock_timeout": "5s", "jit": "off"},
     APP: {
@@ -181,7 +216,7 @@ async def take_login(superuser_dsn: str, login: str) -> None:
 async def create_database(superuser_dsn: str, name: str) -> None:
     """Make a database, unless it is there, that only our roles may enter.
 
-    Who only reads in it may take no advisory lock.
+    Who only reads in it may take no advisory lock, and measure no table.
     """
     connection = await asyncpg.connect(superuser_dsn)
     database = _quoted(name)
@@ -203,6 +238,7 @@ async def create_database(superuser_dsn: str, name: str) -> None:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
             await connection.execute(KEEP_LOCKS)
+            await connection.execute(KEEP_SIZES)
     finally:
         await connection.close()
 

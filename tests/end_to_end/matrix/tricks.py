@@ -57,7 +57,6 @@ TRICKS: Final = {
         EXPLAIN (ANALYZE, VERBOSE)
         SELECT * FROM access.users WHERE email LIKE 'tess%'
     """,
-    "what others ask": "SELECT query FROM pg_stat_activity",
     "another identity": """
         SELECT set_config('rehearsal.org_id', 'museum', false),
                set_config('rehearsal.roles', 'admin', false),
@@ -101,6 +100,18 @@ REFUSED: Final = (
     "SET ROLE rehearsal_app",
     "SET ROLE rehearsal_projector",
     "SET SESSION AUTHORIZATION rehearsal_owner",
+    "SELECT n_live_tup FROM pg_stat_all_tables",
+    "SELECT n_tup_ins FROM pg_stat_user_tables",
+    "SELECT idx_scan FROM pg_stat_user_indexes",
+    "SELECT heap_blks_read FROM pg_statio_all_tables",
+    "SELECT seq_tup_read FROM pg_stat_xact_all_tables",
+    "SELECT tup_inserted FROM pg_stat_database",
+    "SELECT usename FROM pg_stat_activity",
+    "SELECT pg_stat_get_live_tuples(oid) FROM pg_class",
+    "SELECT pg_relation_size(oid) FROM pg_class",
+    "SELECT pg_table_size(oid), pg_indexes_size(oid) FROM pg_class",
+    "SELECT pg_total_relation_size(oid) FROM pg_class",
+    "SELECT pg_database_size(current_database())",
     "CREATE TEMPORARY TABLE kept (n int)",
     "CREATE TABLE public.kept (n int)",
     "CREATE FUNCTION public.peek(text) RETURNS boolean LANGUAGE sql RETURN true",

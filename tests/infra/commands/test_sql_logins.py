@@ -1,10 +1,12 @@
 """A person's own login in PostgreSQL sees what that person sees, and no more."""
 
+import asyncio
 from typing import Any, Final
 
 import asyncpg
 import pytest
 
+from infra.embedded.installation import bundled
 from tests.infra.commands.commands import create
 from tests.infra.commands.process import Answer, Up, rehearsal
 
@@ -59,6 +61,8 @@ async def test_a_login_stands_for_a_person_until_it_is_taken(up: Up) -> None:
         *("SELECT * FROM access.logins", "SET SESSION AUTHORIZATION rehearsal_app"),
         *("SET ROLE rehearsal_owner", "SET ROLE rehearsal_app"),
         *("SELECT pg_advisory_lock(1)", "SELECT pg_try_advisory_xact_lock(1, 2)"),
+        *("SELECT n_live_tup FROM pg_stat_all_tables", "TABLE pg_statio_all_tables"),
+        *("TABLE pg_stat_activity", "SELECT pg_table_size('access.users'::regclass)"),
     ):
         with pytest.raises(asyncpg.PostgresError):
             await read(url, refused)
@@ -88,3 +92,39 @@ async def test_a_login_stands_for_a_person_until_it_is_taken(up: Up) -> None:
         await read(url, "SELECT 1")
     (row,) = (await ask(up, "sql-logins", "list")).json["sql_logins"]
     assert (row["login"], row["taken_at"] is None) == ("ines_reads", False)
+
+
+async def test_a_login_is_told_what_its_views_are_but_not_how_large_tables_are(
+    up: Up,
+) -> None:
+    email = "otto@straight.example"
+    invited = await ask(
+        *(up, "users", "invite", email, "--username", "otto", "--full-name", "Otto")
+    )
+    assert invited.code == 0, invited
+    given = await ask(up, "sql-logins", "give", "otto_reads", email)
+    assert given.code == 0, given
+    for command, told in (
+        (r"\d access.users", "full_name"),
+        (r"\dv testing.*", "simulation_personas"),
+        (r"\d+ testing.trials", "View definition:"),
+        (r"\dn", "playgrounds"),
+        ("EXPLAIN SELECT * FROM access.users", "Scan"),
+    ):
+        code, out, err = await psql(given.json["url"], command)
+        assert (code, err) == (0, "")
+        assert told in out
+    code, _, err = await psql(given.json["url"], r"\dv+ testing.*")
+    assert "permission denied for function pg_table_size" in err
+
+
+async def psql(url: str, command: str) -> tuple[int | None, str, str]:
+    """Return what PostgreSQL's own client says to somebody, and its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        *(str(bundled().programs / "psql"), "--no-psqlrc", url, "--command", command),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
