@@ -14,7 +14,7 @@ from typing import Final, assert_never
 import msgspec
 
 from events.errors import Unavailable
-from services.experiments.analysis.recording import Recording, Subject
+from services.experiments.analysis.recording import AnyRecording, Subject
 from services.playgrounds.statistics.records import Evaluations, Options
 
 
@@ -33,22 +33,22 @@ class OfEvaluations(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class OfRun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What a recorded run says."""
 
-    run: Recording
+    run: AnyRecording
     least_severity: float
 
 
 class OfConditions(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """How the conditions differ that recorded runs are of."""
 
-    runs: Sequence[Recording]
+    runs: Sequence[AnyRecording]
 
 
 class OfReport(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """The report of runs; `whole` is the first of them with all of its rows."""
 
     subject: Subject
-    runs: Sequence[Recording]
-    whole: Recording
+    runs: Sequence[AnyRecording]
+    whole: AnyRecording
 
 
 Request = OfEvaluations | OfRun | OfConditions | OfReport
@@ -69,16 +69,16 @@ class Calculator:
         """Return the statistics of evaluations, as JSON."""
         return await self._answer(OfEvaluations(data=data, options=options))
 
-    async def analysis(self, run: Recording, least_severity: float) -> bytes:
+    async def analysis(self, run: AnyRecording, least_severity: float) -> bytes:
         """Return what a recorded run says, as JSON."""
         return await self._answer(OfRun(run=run, least_severity=least_severity))
 
-    async def contrasts(self, runs: Sequence[Recording]) -> bytes:
+    async def contrasts(self, runs: Sequence[AnyRecording]) -> bytes:
         """Return how the conditions of recorded runs differ, as JSON."""
         return await self._answer(OfConditions(runs=runs))
 
     async def report(
-        self, subject: Subject, runs: Sequence[Recording], whole: Recording
+        self, subject: Subject, runs: Sequence[AnyRecording], whole: AnyRecording
     ) -> bytes:
         """Return a page of charts and findings, and the charts, as JSON."""
         return await self._answer(OfReport(subject=subject, runs=runs, whole=whole))

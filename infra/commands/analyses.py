@@ -36,7 +36,11 @@ def analyse(
     where: Where = Where(),  # noqa: B008 - frozen
     who: Who = Who(),  # noqa: B008 - frozen
 ) -> int:
-    """Show what the recorded rows of a simulation say; null was not captured."""
+    """Show what the recorded rows of a simulation say; null was not recorded.
+
+    A simulation that was recorded or imported is asked the same; `gaps` names what is
+    not answered, and what that takes.
+    """
     from services.experiments.analysis.recorded import recorded  # noqa: PLC0415 - numpy and scipy take seconds to import
     from services.experiments.analysis.report import analyse as answers  # noqa: PLC0415
 
@@ -178,15 +182,21 @@ def print_analysis(found: Analysis) -> None:
                 str(each.share.count),
                 worded(each.share.share, each.share.interval),
                 figure(each.success.share),
-                worded(each.reward.mean, each.reward.interval),
+                ""
+                if each.reward is None
+                else worded(each.reward.mean, each.reward.interval),
             )
         screen.print(grid)
-    for event in found.events:
-        screen.print(
-            f"step {event.step}: {event.kind} of {event.subject},"
-            f" {event.before:g} to {event.after:g}, severity {event.severity:.2f}",
-            highlight=False,
-        )
+    told = [
+        f"step {event.step}: {event.kind} of {event.subject},"
+        f" {event.before:g} to {event.after:g}, severity {event.severity:.2f}"
+        for event in found.events
+    ]
+    told += [
+        f"not answered: {gap.question}, which takes {gap.takes}" for gap in found.gaps
+    ]
+    for line in told:
+        screen.print(line, highlight=False)
 
 
 def print_contrasts(found: Contrasts) -> None:

@@ -1,7 +1,8 @@
 """What recorded populations say: one run's analysis, and conditions compared.
 
-Both rest on the chunks that the log names, not on tables, so they hold for whatever the
-capture policy kept; what was not captured is null.
+Both rest on the chunks that the log names, and on the batches of what runs elsewhere,
+not on tables, so they hold for whatever the capture policy kept; what was not captured
+is null, and named among the gaps.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from uuid import UUID
 from aiohttp import web
 
 from events.errors import Malformed, Missing, TooLarge
-from services.experiments.analysis.recording import Recording, Subject
+from services.experiments.analysis.recording import AnyRecording, Subject
 from services.http import asking, formats
 from services.http.asking import Identify
 from services.http.reading import Reader, Row
@@ -48,16 +49,16 @@ WHERE e.experiment_id = $1
 class CalculateRuns(Protocol):
     """Calculates elsewhere; the answers are JSON."""
 
-    async def analysis(self, run: Recording, least_severity: float, /) -> bytes:
+    async def analysis(self, run: AnyRecording, least_severity: float, /) -> bytes:
         """Return what a run says."""
         ...
 
-    async def contrasts(self, runs: Sequence[Recording], /) -> bytes:
+    async def contrasts(self, runs: Sequence[AnyRecording], /) -> bytes:
         """Return how the conditions of an experiment differ."""
         ...
 
     async def report(
-        self, subject: Subject, runs: Sequence[Recording], whole: Recording, /
+        self, subject: Subject, runs: Sequence[AnyRecording], whole: AnyRecording, /
     ) -> bytes:
         """Return the report of runs; `whole` is the first with all of its rows."""
         ...
@@ -138,7 +139,7 @@ async def completed(reader: Reader, identity: Identity, key: UUID) -> list[UUID]
 
 async def without_agents(
     recordings: Recordings, org_id: str, keys: Sequence[UUID]
-) -> list[Recording]:
+) -> list[AnyRecording]:
     """Return runs without rows of single agents, or raise `TooLarge`."""
     runs = [await recordings.read(key, org_id=org_id, tables=ALWAYS) for key in keys]
     if any(size > LARGEST for size in accumulate(run.size for run in runs)):

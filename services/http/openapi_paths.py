@@ -370,9 +370,9 @@ def _get_analysis() -> Schema:
         "operationId": "get_simulation_analysis",
         "summary": "What the recorded rows of a simulation say",
         "description": "Population, resources, survival, dominance, advantages between "
-        "types, behaviour, reproduction, learning, health and significant events. What "
-        "rests on rows that were not captured is null. A simulation that runs "
-        "elsewhere is refused.",
+        "types, behaviour, reproduction, learning, health and significant events, of "
+        "simulations that were recorded or imported too. What rests on rows that were "
+        "not recorded is null, and `gaps` names what it takes.",
         "parameters": [
             _parameter("id", position, "The simulation", place="path"),
             _parameter("least_severity", severity, "Least severity of events to tell"),

@@ -1,12 +1,13 @@
 """Recorded runs, read from the log and the bodies that it names."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, cast
 from uuid import UUID
 
 from events.errors import Missing, TooLarge
 from events.experiments.columnar import unpacked
 from events.experiments.common import Capture
+from events.experiments.outside import OutsideRowsRecorded, OutsideSimulationOpened
 from events.experiments.simulations import (
     ChunkRecorded,
     RowsRecorded,
@@ -15,7 +16,12 @@ from events.experiments.simulations import (
 from events.log import Blobs, EventLog
 from events.message import Event, Recorded
 from services.experiments import simulations
-from services.experiments.analysis.recording import Piece, Recording
+from services.experiments.analysis.recording import (
+    AnyRecording,
+    OutsideRecording,
+    Piece,
+    Recording,
+)
 from services.experiments.outside import RunsElsewhere
 from services.experiments.simulations import Simulation
 
@@ -25,6 +31,17 @@ ALWAYS: Final = frozenset({"steps", "births", "deaths", "incidents", "refusals"}
 EVERYTHING: Final = frozenset({*ALWAYS, "states", "nodes", "actions", "lessons"})
 WHOLE: Final = Capture()
 FARM_1: Final = "farm-1"
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "steps": ("simulation_steps",),
+    "births": ("agents",),
+    "deaths": ("agent_deaths",),
+    "incidents": ("health_incidents",),
+    "states": ("agent_states",),
+    "nodes": ("resource_states",),
+    "actions": ("agent_actions",),
+    "lessons": ("learning_experiences",),
+}
+"""Where rows of a table are found of what was made elsewhere."""
 
 
 class Recordings:
@@ -42,15 +59,18 @@ class Recordings:
         org_id: str,
         tables: frozenset[str] = EVERYTHING,
         upto: int | None = None,
-    ) -> Recording:
-        """Return a run up to a step, with what it has in common with its parent."""
+    ) -> AnyRecording:
+        """Return a run up to a step, with what it has in common with its parent.
+
+        What was recorded elsewhere comes as it was handed in, whole.
+        """
         name = f"{simulations.decider.category}-{simulation_id}"
         stream = await self._log.read_stream(name)
         if not stream.events or stream.org_id != org_id:
             raise Missing("There is no such simulation.")
         state = _folded(stream.events)
         if state.outside.opened is not None:
-            raise RunsElsewhere
+            return self._elsewhere(stream.events, state, tables)
         if state.configuration is None:
             raise Missing("It is not known yet where this branch begins.")
         before: list[Piece] = []
@@ -62,6 +82,8 @@ class Recordings:
                 tables=tables,
                 upto=_least(upto, state.branch.at_step),
             )
+            if isinstance(parent, OutsideRecording):
+                raise RunsElsewhere
             before = parent.pieces
             complete = complete and parent.complete
         own = await self._pieces(stream.events, tables, upto)
@@ -79,10 +101,43 @@ class Recordings:
             pieces=[*before, *own],
             about=_about(state, chunk.ruleset if chunk else FARM_1),
         )
+        self._check(found)
+        return found
+
+    def _elsewhere(
+        self,
+        events: Sequence[Recorded[Event]],
+        state: Simulation,
+        tables: frozenset[str],
+    ) -> OutsideRecording:
+        """Return a run that was made elsewhere, as it was handed in."""
+        batches = [
+            each.event for each in events if isinstance(each.event, OutsideRowsRecorded)
+        ]
+        named = [name for table in sorted(tables) for name in NAMES.get(table, ())]
+        opened = state.outside.opened
+        found = OutsideRecording(
+            simulation_id=events[0].position,
+            position=events[-1].position,
+            parameters={} if opened is None else dict(opened.parameters),
+            batches=[batch.body for batch in batches if batch.rows.keys() & set(named)],
+            tables=named,
+            rows=sum(
+                count
+                for batch in batches
+                for name, count in batch.rows.items()
+                if name in named
+            ),
+            last_step=state.outside.last_step,
+            about=[] if opened is None else _about_elsewhere(opened, state),
+        )
+        self._check(found)
+        return found
+
+    def _check(self, found: AnyRecording) -> None:
         if found.size > self._largest:
             message = f"The rows of this run are more than {self._largest} bytes."
             raise TooLarge(message)
-        return found
 
     async def _pieces(
         self,
@@ -130,6 +185,20 @@ def _about(state: Simulation, ruleset: str) -> list[tuple[str, str]]:
         ("steps", f"{max(state.step, 0)} of {state.steps}"),
         ("parameters", told or "as configured"),
         ("hash of the state", state.chunks[-1].state_hash if state.chunks else ""),
+    ]
+
+
+def _about_elsewhere(
+    opened: OutsideSimulationOpened, state: Simulation
+) -> list[tuple[str, str]]:
+    """Return what people are told of a run that was made elsewhere."""
+    told = ", ".join(f"{path} = {value}" for path, value in opened.parameters.items())
+    return [
+        ("status", state.ended or "running"),
+        ("made by", f"{opened.model}, {opened.origin}, not made here"),
+        ("name there", opened.name),
+        ("last step", str(max(state.outside.last_step, 0))),
+        ("parameters", told or "none told"),
     ]
 
 

@@ -18,8 +18,8 @@ from events.errors import Missing, Refused
 from services.experiments.analysis.captions import CAPTIONS, MISSING
 from services.experiments.analysis.recording import (
     MEDIA,
+    AnyRecording,
     ImageKind,
-    Recording,
     Subject,
 )
 from services.experiments.analysis.results import Drawn
@@ -60,8 +60,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What a report is made of."""
 
     subject: Subject
-    runs: list[Recording]
-    whole: Recording
+    runs: list[AnyRecording]
+    whole: AnyRecording
 
 
 class ReportRoutes:
@@ -161,7 +161,7 @@ async def of_simulation(
 ) -> Asked:
     """Return what the report of a simulation is made of, as far as it is recorded."""
     run = await recordings.read(key, org_id=org_id)
-    if not run.pieces:
+    if run.empty:
         raise NothingToReport("None of its steps has been recorded.")
     subject = Subject(
         title=f"Simulation {key}", about=run.about, step=step, image=image
@@ -190,7 +190,7 @@ async def of_experiment(
         about=[
             ("experiment", str(key)),
             ("status", row["status"]),
-            ("runs", f"{len(runs)} completed of {row['simulations']}"),
+            ("runs", f"{len(runs)} completed of {row['simulations'] or len(keys)}"),
         ],
         step=step,
         image=image,

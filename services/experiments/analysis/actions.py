@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from services.experiments.analysis.columns import NONE, Actions, Flags, Run
-from services.experiments.analysis.measures import entropy, rate, ratio, spread
+from services.experiments.analysis.measures import entropy, rate, ratio, spread_of
 from services.experiments.analysis.results import (
     ActionMix,
     ActionStatistics,
@@ -23,12 +23,12 @@ def behaviour(run: Run) -> Behaviour | None:
     actions = run.actions
     if actions is None or not len(actions.agent_id):
         return None
-    interactive = actions.action_target_id != NONE
+    interactive, told = _interactive(actions)
     return Behaviour(
         n=len(actions.agent_id),
         agents=len(np.unique(actions.agent_id)),
         actions=statistics(actions),
-        interactive=rate(int(interactive.sum()), len(interactive)),
+        interactive=rate(int(interactive.sum()), int(told.sum())),
         mixes=mixes(run, actions),
         sequences=sequences(actions),
     )
@@ -38,26 +38,30 @@ def statistics(actions: Actions) -> list[ActionStatistics]:
     """Return each kind of action that happened, the most frequent first."""
     n = len(actions.agent_id)
     steps = len(np.unique(actions.step_number))
-    interactive = actions.action_target_id != NONE
+    interactive, told = _interactive(actions)
     change = actions.resources_after - actions.resources_before
     found = []
     for name in actions.action_type.names:
         rows = actions.action_type.rows(name)
         count = int(rows.sum())
-        reward, changed = spread(actions.reward[rows]), spread(change[rows])
-        if reward is None or changed is None:
+        if not count:
             continue
+        judged = rows & actions.told
         found.append(
             ActionStatistics(
                 action_type=name,
                 share=rate(count, n),
                 per_step=count / steps,
-                success=rate(int((rows & actions.succeeded).sum()), count),
-                reward=reward,
-                resources_change=changed,
-                interactive=rate(int((rows & interactive).sum()), count),
-                solo_reward=spread(actions.reward[rows & ~interactive]),
-                interactive_reward=spread(actions.reward[rows & interactive]),
+                success=rate(
+                    int((judged & actions.succeeded).sum()), int(judged.sum())
+                ),
+                reward=spread_of(actions.reward[rows]),
+                resources_change=spread_of(change[rows]),
+                interactive=rate(
+                    int((rows & interactive).sum()), int((rows & told).sum())
+                ),
+                solo_reward=spread_of(actions.reward[rows & told & ~interactive]),
+                interactive_reward=spread_of(actions.reward[rows & interactive]),
             )
         )
     return sorted(found, key=lambda each: -each.share.count)
@@ -100,19 +104,23 @@ def sequences(actions: Actions) -> Sequences:
     kinds = len(actions.action_type.names)
     cells = before * kinds + after
     counts = np.bincount(cells, minlength=kinds * kinds).reshape(kinds, kinds)
-    sums = np.bincount(cells, reward, minlength=kinds * kinds).reshape(kinds, kinds)
-    usual = np.bincount(after, reward, minlength=kinds)
-    often = counts.sum(axis=0)
+    told = ~np.isnan(reward)
+    paid, sums = (
+        np.bincount(cells[told], weights, minlength=kinds * kinds).reshape(kinds, kinds)
+        for weights in (None, reward[told])
+    )
+    usual, often = sums.sum(axis=0), paid.sum(axis=0)
     pairs = []
     for one, two in zip(*np.nonzero(counts), strict=True):
-        mean = float(sums[one, two] / counts[one, two])
+        mean = _mean(sums[one, two], paid[one, two])
+        over = _mean(usual[two], often[two])
         pairs.append(
             Following(
                 action=actions.action_type.names[one],
                 following=actions.action_type.names[two],
                 probability=rate(int(counts[one, two]), int(counts[one].sum())),
                 reward_after=mean,
-                over_usual=mean - float(usual[two] / often[two]),
+                over_usual=None if mean is None or over is None else mean - over,
             )
         )
     return Sequences(
@@ -120,6 +128,17 @@ def sequences(actions: Actions) -> Sequences:
         pairs=sorted(pairs, key=lambda each: -each.probability.count),
         predictability=_predictability(counts),
     )
+
+
+def _interactive(actions: Actions) -> tuple[Flags, Flags]:
+    """Return which actions are at others, and of which that is told."""
+    targets = actions.action_target_id
+    told = np.full(len(actions.agent_id), targets is not None)
+    return told if targets is None else targets != NONE, told
+
+
+def _mean(total: float, count: int) -> float | None:
+    return float(total / count) if count else None
 
 
 def _predictability(

@@ -25,7 +25,7 @@ from typing import Final
 import numpy as np
 from scipy.spatial import cKDTree
 
-from services.experiments.analysis.columns import NONE, TYPES, Flags, Ints, Run
+from services.experiments.analysis.columns import NONE, Flags, Ints, Run
 from services.experiments.analysis.measures import lead, ratio
 from services.experiments.analysis.results import Advantage
 from services.experiments.analysis.survival import lifespan
@@ -46,10 +46,11 @@ PHASES: Final = 3
 
 
 def advantages(run: Run) -> list[Advantage] | None:
-    """Return what each type has over each other, None of a run without steps."""
-    if not len(run.steps.step_number):
+    """Return what each type has over each other, None of a run without their steps."""
+    types = run.steps.types
+    if not len(run.steps.step_number) or not types:
         return None
-    present = [name for name in TYPES if run.agents.agent_type.rows(name).any()]
+    present = [name for name in types if run.agents.agent_type.rows(name).any()]
     return [_advantage(run, *pair) for pair in combinations(present, 2)]
 
 
@@ -69,8 +70,8 @@ def _advantage(run: Run, first: str, second: str) -> Advantage:
         second=second,
         acquisition=parts["acquisition"],
         reproduction=parts["reproduction"],
-        survival=known["survival"],
-        growth=known["growth"],
+        survival=parts["survival"],
+        growth=growth(run, first, second),
         combat=parts["combat"],
         position=parts["position"],
         composite=sum(WEIGHTS[name] * part for name, part in known.items()) / total,
@@ -82,13 +83,16 @@ def acquisition(run: Run, first: str, second: str) -> float | None:
     states = run.states
     if states is None or not len(states.agent_id):
         return None
+    known = ~np.isnan(states.resource_level)
+    if not known.any():
+        return None
     types = run.agents.types_of(states.agent_id)
     phases = _phases(run, states.step_number)
     score = 0.0
     for phase, weight in enumerate(EARLY_MIDDLE_LATE):
         means = []
         for name in (first, second):
-            rows = (phases == phase) & (types == _code(run, name))
+            rows = known & (phases == phase) & (types == _code(run, name))
             means.append(float(states.resource_level[rows].mean()) if rows.any() else 0)
         score += weight * lead(*means)
     return score
@@ -112,9 +116,11 @@ def reproduction(run: Run, first: str, second: str) -> float | None:
     return 0.4 * (rates[0] - rates[1]) + 0.3 * lead(*offspring) + 0.3 * earlier
 
 
-def survival(run: Run, first: str, second: str) -> float:
+def survival(run: Run, first: str, second: str) -> float | None:
     """Return the lead in living long, and in living at the end."""
     agents = run.agents
+    if not agents.mortal:
+        return None
     died = agents.death_time != NONE
     ends = np.where(died, agents.death_time, run.last_step)
     lives = np.maximum(ends - agents.birth_time, 0)
@@ -151,11 +157,12 @@ def growth(run: Run, first: str, second: str) -> float:
 def combat(run: Run, first: str, second: str) -> float | None:
     """Return the lead in attacking, in withstanding, and against each other."""
     actions = run.actions
-    if actions is None:
+    if actions is None or actions.action_target_id is None or not actions.told.any():
         return None
-    attacks = actions.action_type.rows("attack") & (actions.action_target_id != NONE)
+    targets = actions.action_target_id
+    attacks = actions.action_type.rows("attack") & (targets != NONE) & actions.told
     by = run.agents.types_of(actions.agent_id)
-    on = run.agents.types_of(actions.action_target_id)
+    on = run.agents.types_of(targets)
     one, two = _code(run, first), _code(run, second)
 
     def success(rows: Flags) -> float | None:
@@ -181,6 +188,8 @@ def position(run: Run, first: str, second: str) -> float | None:
     now = nodes.step_number == nodes.step_number.min()
     places = np.column_stack([nodes.position_x[now], nodes.position_y[now]])
     amounts = nodes.amount[now]
+    if np.isnan(places).any() or np.isnan(amounts).any():
+        return None
     tree = cKDTree(places)
     nearest, within, held = [], [], []
     for name in (first, second):
@@ -188,6 +197,8 @@ def position(run: Run, first: str, second: str) -> float | None:
         if not rows.any():
             return None
         own = np.column_stack([agents.position_x[rows], agents.position_y[rows]])
+        if np.isnan(own).any():
+            return None
         nearest.append(float(tree.query(own)[0].mean()))
         reached = tree.query_ball_point(own, REACH)
         within.append(float(np.mean([len(some) for some in reached])))

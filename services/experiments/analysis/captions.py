@@ -14,6 +14,11 @@ CAPTIONS: Final[Mapping[str, str]] = {
     "map": "Where agents and resources are",
 }
 MISSING: Final[Mapping[str, str]] = {
+    "population": "How many agents live at each step was not recorded.",
+    "births_and_deaths": "Births and deaths of each step were not recorded.",
+    "resources": "Resources of the world and of agents were not recorded.",
+    "rewards": "Mean rewards were not recorded.",
+    "genome_diversity": "Diversity of genomes was not recorded.",
     "action_mix": "No actions were captured, so there is no chart of their mix.",
     "map": "No states were captured at this step, so there is no map of it.",
 }

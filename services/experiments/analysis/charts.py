@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from events.experiments.vocabulary import KINDS
-from services.experiments.analysis.columns import TYPES, Floats, Ints, Run, Steps
+from services.experiments.analysis.captions import CAPTIONS
+from services.experiments.analysis.columns import Floats, Ints, Run, Steps
 from services.experiments.analysis.recording import ImageKind
 
 
@@ -36,7 +36,7 @@ UNSIGNED: Final[Mapping[ImageKind, dict[str, Any]]] = {
     "svg": {"Creator": None, "Date": None},
 }
 
-Values = Callable[[Steps], Any]
+Values = Callable[[Steps], Any]  # None: not recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,16 +63,24 @@ def charts(
     shown = [line for line in lines if line.runs][:MOST]
     if not shown:
         return {}
-    drawn = {
-        "population": population(shown),
-        "births_and_deaths": births_and_deaths(shown),
-        "resources": resources(shown),
-        "action_mix": action_mix(shown[0].runs[0]),
-        "rewards": rewards(shown),
-        "genome_diversity": genome_diversity(shown),
-        "map": None if place is None else world(place),
+    known = {
+        name
+        for name in Steps.__annotations__
+        if all(
+            getattr(run.steps, name) is not None for each in shown for run in each.runs
+        )
     }
-    return {name: image(each, kind) for name, each in drawn.items() if each is not None}
+    drawn = {
+        name: draw(shown) if TAKES[name] <= known else None
+        for name, draw in OF_STEPS.items()
+    }
+    drawn["action_mix"] = action_mix(shown[0].runs[0])
+    drawn["map"] = None if place is None else world(place)
+    return {
+        name: image(figure, kind)
+        for name in CAPTIONS
+        if (figure := drawn[name]) is not None
+    }
 
 
 def population(lines: Sequence[Line]) -> Figure:
@@ -81,7 +89,8 @@ def population(lines: Sequence[Line]) -> Figure:
     for number, line in enumerate(lines):
         put(axes, line, number, lambda steps: steps.total_agents, ended=0.0)
     if single(lines):
-        for number, name in enumerate(TYPES, start=1):
+        types = lines[0].runs[0].steps.types
+        for number, name in enumerate(types, start=1):
             put(axes, Line(label=name, runs=lines[0].runs), number, of_type(name))
     axes.set_ylim(bottom=0)
     return finished(figure, axes, "living agents")
@@ -98,7 +107,12 @@ def of_type(name: str) -> Values:
 
 def born(steps: Steps) -> Ints:
     """Return how many were born; founders, of step 0, were not."""
-    return np.where(steps.step_number > 0, steps.births, 0)
+    births = np.zeros(len(steps.step_number), np.int64)
+    return (
+        births
+        if steps.births is None
+        else np.where(steps.step_number > 0, steps.births, births)
+    )
 
 
 def births_and_deaths(lines: Sequence[Line]) -> Figure:
@@ -192,6 +206,22 @@ def world(place: Place) -> Figure:
     return figure
 
 
+OF_STEPS: Final[Mapping[str, Callable[[Sequence[Line]], Figure]]] = {
+    "population": population,
+    "births_and_deaths": births_and_deaths,
+    "resources": resources,
+    "rewards": rewards,
+    "genome_diversity": genome_diversity,
+}
+TAKES: Final[Mapping[str, frozenset[str]]] = {
+    "population": frozenset({"total_agents"}),
+    "births_and_deaths": frozenset({"births", "deaths"}),
+    "resources": frozenset({"total_resources", "average_agent_resources"}),
+    "rewards": frozenset({"average_reward"}),
+    "genome_diversity": frozenset({"genetic_diversity", "dominant_genome_ratio"}),
+}
+
+
 def put(
     axes: Axes,
     line: Line,
@@ -271,16 +301,3 @@ def image(figure: Figure, kind: ImageKind) -> bytes:
     with rc_context({"svg.hashsalt": "rehearsal"}):
         figure.savefig(written, format=kind, dpi=DPI, metadata=UNSIGNED[kind])
     return written.getvalue()
-
-
-def typed(
-    kinds: Ints, agents: Ints, living: Ints, x: Floats, y: Floats
-) -> dict[str, tuple[Floats, Floats]]:
-    """Return where the agents of each type are; `kinds` is of `agents`, ascending."""
-    at = np.minimum(np.searchsorted(agents, living), len(agents) - 1)
-    own = kinds[at]
-    return {
-        name: (x[own == code], y[own == code])
-        for code, name in enumerate(KINDS)
-        if (own == code).any()
-    }

@@ -1,12 +1,14 @@
 """A run as columns, named as the read tables name them.
 
-What a capture policy did not record is None in a `Run`, and what rests on it is not
-answered. Text comes coded, so that millions of rows are counted as integers. Agents
-are numbered; -1 stands for no agent and for a death that did not happen.
+What was not recorded is None, and what rests on it is not answered: a table that a
+capture policy left out, a column that a model elsewhere does not have. Text comes
+coded, so that millions of rows are counted as integers. Agents are numbered; -1 stands
+for no agent, for a death that did not happen, and for a type, generation or choice that
+is not known; an amount that is not known is NaN.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -18,6 +20,7 @@ Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 NONE: Final = -1
+FULL_HEALTH: Final = 100.0
 TYPES: Final = ("system", "independent", "control")
 
 
@@ -44,46 +47,66 @@ class Coded:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """`simulation_steps`, in order of steps."""
+    """`simulation_steps`, in order of steps.
+
+    `others` counts agents of types that have no column. Encounters, successes and what
+    was shared are totals since the start.
+    """
 
     step_number: Ints
-    total_agents: Ints
-    system_agents: Ints
-    independent_agents: Ints
-    control_agents: Ints
-    total_resources: Floats
-    average_agent_resources: Floats
-    births: Ints
-    deaths: Ints
-    current_max_generation: Ints
-    resource_efficiency: Floats
-    resource_distribution_entropy: Floats
-    average_agent_health: Floats
-    average_agent_age: Floats
-    average_reward: Floats
-    combat_encounters: Ints
-    successful_attacks: Ints
-    resources_shared: Floats
-    genetic_diversity: Floats
-    dominant_genome_ratio: Floats
-    resources_consumed: Floats
+    total_agents: Ints | None
+    system_agents: Ints | None
+    independent_agents: Ints | None
+    control_agents: Ints | None
+    total_resources: Floats | None
+    average_agent_resources: Floats | None
+    births: Ints | None
+    deaths: Ints | None
+    current_max_generation: Ints | None
+    resource_efficiency: Floats | None
+    resource_distribution_entropy: Floats | None
+    average_agent_health: Floats | None
+    average_agent_age: Floats | None
+    average_reward: Floats | None
+    combat_encounters: Ints | None
+    successful_attacks: Ints | None
+    resources_shared: Floats | None
+    genetic_diversity: Floats | None
+    dominant_genome_ratio: Floats | None
+    resources_consumed: Floats | None
+    others: Mapping[str, Ints] = field(default_factory=dict)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Return the types whose agents are counted at each step, none of some."""
+        if self.others:
+            return tuple(self.others)
+        columns = self.system_agents, self.independent_agents, self.control_agents
+        return () if any(each is None for each in columns) else TYPES
+
+    @property
+    def every(self) -> bool:
+        """Say whether no step is left out between the first and the last."""
+        return bool((np.diff(self.step_number) == 1).all())
 
     def of_type(self, name: str) -> Ints:
         """Return how many agents of a type there are at each step."""
-        match name:
-            case "system":
-                return self.system_agents
-            case "independent":
-                return self.independent_agents
-            case "control":
-                return self.control_agents
-            case _:
-                return np.zeros(len(self.step_number), dtype=np.int64)
+        columns = {
+            "system": self.system_agents,
+            "independent": self.independent_agents,
+            "control": self.control_agents,
+            **self.others,
+        }
+        found = columns.get(name)
+        return np.zeros(len(self.step_number), np.int64) if found is None else found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agents:
-    """`agents`, in order of their numbers, each once."""
+    """`agents`, in order of their numbers, each once.
+
+    `mortal` says that deaths are recorded, so that who has none lives.
+    """
 
     agent_id: Ints
     birth_time: Ints
@@ -93,6 +116,7 @@ class Agents:
     position_y: Floats
     initial_resources: Floats
     generation: Ints
+    mortal: bool = True
 
     def rows_of(self, agent_id: Ints) -> Ints:
         """Return the row of each agent, -1 where there is none."""
@@ -121,6 +145,8 @@ class States:
     resource_level: Floats
     current_health: Floats
     total_reward: Floats
+    position_x: Floats
+    position_y: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,16 +162,20 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Actions:
-    """`agent_actions`; `succeeded` is what their details say."""
+    """`agent_actions`; `succeeded` is what their details say, where they do (`told`).
+
+    Without targets it is not recorded at whom actions are.
+    """
 
     step_number: Ints
     agent_id: Ints
     action_type: Coded
-    action_target_id: Ints
+    action_target_id: Ints | None
     resources_before: Floats
     resources_after: Floats
     reward: Floats
     succeeded: Flags
+    told: Flags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +214,9 @@ class Reproductions:
 class Run:
     """What was recorded of one simulation.
 
-    `complete` says that tables which are there hold every agent at every step.
+    `complete` says that tables which are there hold every agent at every step, `until`
+    which step is the last, where that is not the last of `steps`. `full_health` is what
+    an unhurt agent has, None where agents differ in that, or nobody says.
     """
 
     steps: Steps
@@ -196,9 +228,13 @@ class Run:
     incidents: Incidents | None = None
     reproductions: Reproductions | None = None
     complete: bool = True
+    until: int | None = None
+    full_health: float | None = FULL_HEALTH
 
     @property
     def last_step(self) -> int:
         """Return the last step, -1 of a run without any."""
+        if self.until is not None:
+            return self.until
         steps = self.steps.step_number
         return int(steps[-1]) if len(steps) else NONE

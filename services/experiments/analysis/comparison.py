@@ -24,6 +24,7 @@ from services.experiments.analysis.results import (
     Interval,
     Population,
     Replicate,
+    Spread,
 )
 
 
@@ -33,10 +34,13 @@ OUTSIDE: Final = (1 - CONFIDENCE) / 2
 
 def compare(first: Sequence[Replicate], second: Sequence[Replicate]) -> Comparison:
     """Return how two designs differ in every figure that both have."""
-    seeds = [sorted(each.seed for each in runs) for runs in (first, second)]
-    paired = seeds[0] == seeds[1] and len(set(seeds[0])) == len(seeds[0]) > 1
-    one = sorted(first, key=lambda each: each.seed)
-    two = sorted(second, key=lambda each: each.seed)
+    seeds = [sorted(map(_seed, runs)) for runs in (first, second)]
+    paired = (
+        seeds[0] == seeds[1]
+        and len(set(seeds[0])) == len(seeds[0]) > 1
+        and all(each.seed is not None for each in first)
+    )
+    one, two = sorted(first, key=_seed), sorted(second, key=_seed)
     names = [
         name
         for name in (one[0].figures if one else {})
@@ -83,7 +87,7 @@ def figures(analysis: Analysis) -> dict[str, float | None]:
     if analysis.population is not None:
         found |= _of_population(analysis.population)
     if analysis.resources is not None:
-        found["mean_resources"] = analysis.resources.total.mean
+        found["mean_resources"] = _mean(analysis.resources.total)
         found["consumed"] = analysis.resources.consumed_total
         found["utilisation"] = analysis.resources.utilisation
     if analysis.survival is not None:
@@ -101,18 +105,26 @@ def _of_population(population: Population) -> dict[str, float | None]:
         "peak_agents": float(population.total.peak),
         "mean_agents": population.total.spread.mean,
         "stability": population.total.stability,
-        "births": float(population.births),
-        "deaths": float(population.deaths),
-        "max_generation": float(population.max_generation),
+        "births": population.births,
+        "deaths": population.deaths,
+        "max_generation": population.max_generation,
         "reproduction_rate": population.reproduction_rate,
         "conflict_rate": population.conflict_rate,
         "cooperation_rate": population.cooperation_rate,
         "type_entropy": population.type_entropy,
         "health_maintenance": population.health_maintenance,
-        "genetic_diversity": population.genetic_diversity.mean,
-        "mean_reward": population.reward.mean,
+        "genetic_diversity": _mean(population.genetic_diversity),
+        "mean_reward": _mean(population.reward),
         **{f"final_{each.agent_type}_agents": each.final for each in population.types},
     }
+
+
+def _mean(found: Spread | None) -> float | None:
+    return None if found is None else found.mean
+
+
+def _seed(run: Replicate) -> int:
+    return -1 if run.seed is None else run.seed
 
 
 def _difference(

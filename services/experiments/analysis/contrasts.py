@@ -7,12 +7,12 @@ import msgspec
 
 from services.experiments.analysis.comparison import compare, figures
 from services.experiments.analysis.recorded import recorded
-from services.experiments.analysis.recording import Recording
+from services.experiments.analysis.recording import AnyRecording
 from services.experiments.analysis.report import analyse
 from services.experiments.analysis.results import Contrast, Contrasts, Replicate
 
 
-def contrasts(recordings: Sequence[Recording]) -> Contrasts:
+def contrasts(recordings: Sequence[AnyRecording]) -> Contrasts:
     """Return how conditions differ: runs of the same parameters are replicates."""
     conditions: dict[bytes, dict[str, Any]] = {}
     replicates: dict[bytes, list[Replicate]] = {}
@@ -36,11 +36,12 @@ def contrasts(recordings: Sequence[Recording]) -> Contrasts:
     )
 
 
-def replicate(recording: Recording) -> Replicate:
+def replicate(recording: AnyRecording) -> Replicate:
     """Return a run as one of several of its condition."""
     run = recorded(recording)
+    counts = run.steps.total_agents
     return Replicate(
         seed=recording.seed,
         figures=figures(analyse(run)),
-        total_agents=[int(count) for count in run.steps.total_agents],
+        total_agents=[] if counts is None else [int(count) for count in counts],
     )

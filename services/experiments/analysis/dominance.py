@@ -1,11 +1,12 @@
 """Which type of agents dominates: at the end, by survival, and over the whole run."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from services.experiments.analysis.columns import NONE, TYPES, Floats, Ints, Run, Steps
+from services.experiments.analysis.columns import NONE, Floats, Ints, Run, Steps
 from services.experiments.analysis.measures import ratio
 from services.experiments.analysis.results import Dominance, Phase, Score, Switch
 
@@ -20,25 +21,25 @@ FINAL: Final = 0.2
 
 
 def dominance(run: Run) -> Dominance | None:
-    """Return which type dominates, None of a run without steps."""
+    """Return which type dominates, None of a run whose types have no steps."""
     steps = run.steps
-    if not len(steps.step_number):
+    if not len(steps.step_number) or not steps.types or not steps.every:
         return None
-    counts = np.stack([steps.of_type(name) for name in TYPES], axis=1)
+    counts = np.stack([steps.of_type(name) for name in steps.types], axis=1)
     leaders = np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), NONE)
-    lives = mean_lives(run)
+    lives = mean_lives(run) if run.agents.mortal else {}
     scores = composite(steps)
     switches = _switches(steps, leaders)
     return Dominance(
-        by_population=_leader(dict(zip(TYPES, counts[-1].tolist(), strict=True))),
+        by_population=_leader(dict(zip(steps.types, counts[-1].tolist(), strict=True))),
         by_survival=_leader(lives),
         composite=_leader({each.agent_type: each.composite for each in scores}),
         mean_lives=lives,
         scores=scores,
         switches=switches,
         switches_per_step=len(switches) / len(leaders),
-        mean_period=_periods(leaders),
-        transitions=_transitions(switches),
+        mean_period=_periods(steps.types, leaders),
+        transitions=_transitions(steps.types, switches),
     )
 
 
@@ -56,16 +57,17 @@ def mean_lives(run: Run) -> dict[str, float]:
 
 def composite(steps: Steps) -> list[Score]:
     """Return each type's composite dominance."""
-    counts = np.stack([steps.of_type(name) for name in TYPES], axis=1)
+    types = steps.types
+    counts = np.stack([steps.of_type(name) for name in types], axis=1)
     n = len(counts)
     weights = 1 + np.arange(n) / n
     living = counts.sum(axis=1) > 0
-    wins = np.bincount(counts[living].argmax(axis=1), minlength=len(TYPES))
+    wins = np.bincount(counts[living].argmax(axis=1), minlength=len(types))
     area = _shares(counts.sum(axis=0))
     recent = _shares((counts * weights[:, None]).sum(axis=0))
     duration = _shares(wins)
     final = _shares(counts[-1])
-    growth = [_growth(counts[:, at]) for at in range(len(TYPES))]
+    growth = [_growth(counts[:, at]) for at in range(len(types))]
     return [
         Score(
             agent_type=name,
@@ -82,7 +84,7 @@ def composite(steps: Steps) -> list[Score]:
                 + FINAL * final[at]
             ),
         )
-        for at, name in enumerate(TYPES)
+        for at, name in enumerate(types)
     ]
 
 
@@ -109,8 +111,8 @@ def _switches(steps: Steps, leaders: Ints) -> list[Switch]:
     return [
         Switch(
             step=int(steps.step_number[after]),
-            loser=TYPES[leaders[before]],
-            winner=TYPES[leaders[after]],
+            loser=steps.types[leaders[before]],
+            winner=steps.types[leaders[after]],
             phase=phases[min(2, 3 * int(after) // len(leaders))],
         )
         for before, after in pairwise(lived)
@@ -118,25 +120,27 @@ def _switches(steps: Steps, leaders: Ints) -> list[Switch]:
     ]
 
 
-def _periods(leaders: Ints) -> dict[str, float]:
+def _periods(types: Sequence[str], leaders: Ints) -> dict[str, float]:
     lived = leaders[leaders != NONE]
     starts = np.flatnonzero(np.concatenate([[True], lived[1:] != lived[:-1]]))
     lengths = np.diff(np.append(starts, len(lived)))
     return {
         name: float(lengths[lived[starts] == at].mean())
-        for at, name in enumerate(TYPES)
+        for at, name in enumerate(types)
         if len(lived) and (lived == at).any()
     }
 
 
-def _transitions(switches: list[Switch]) -> dict[str, dict[str, float]]:
+def _transitions(
+    types: Sequence[str], switches: list[Switch]
+) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for loser in TYPES:
+    for loser in types:
         lost = [each.winner for each in switches if each.loser == loser]
         if lost:
             found[loser] = {
                 winner: lost.count(winner) / len(lost)
-                for winner in TYPES
+                for winner in types
                 if winner in lost
             }
     return found

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 
-from services.experiments.analysis.columns import TYPES, Flags, Floats, Ints, Run, Steps
+from services.experiments.analysis.columns import Flags, Floats, Ints, Run, Steps
 from services.experiments.analysis.dominance import dominance
 from services.experiments.analysis.results import Kind, Occurrence
 
@@ -34,14 +34,12 @@ FEW: Final = 5
 
 def significant_events(run: Run, *, least: float = 0.0) -> list[Occurrence]:
     """Return what stands out in order of steps, as severe as `least` or more."""
-    if not len(run.steps.step_number):
+    if not len(run.steps.step_number) or not run.steps.every:
         return []
     found = [
-        *_extinctions(run.steps),
-        *_changes(run.steps),
+        *_of_numbers(run),
         *_depletions(run.steps),
-        *_takeovers(run),
-        *_bursts(run.steps, "combat", np.diff(run.steps.combat_encounters, prepend=0)),
+        *_bursts(run.steps, "combat", _fought(run.steps.combat_encounters)),
         *_bursts(run.steps, "births", _after_founding(run.steps.births)),
         *_bursts(run.steps, "deaths", run.steps.deaths),
     ]
@@ -49,13 +47,22 @@ def significant_events(run: Run, *, least: float = 0.0) -> list[Occurrence]:
     return sorted(severe, key=lambda each: (each.step, -each.severity, each.kind))
 
 
-def _extinctions(steps: Steps) -> Iterator[Occurrence]:
-    for name in (*TYPES, "all"):
-        counts = steps.total_agents if name == "all" else steps.of_type(name)
+def _of_numbers(run: Run) -> Iterator[Occurrence]:
+    """Yield what happened to how many agents there are."""
+    total = run.steps.total_agents
+    if total is not None:
+        yield from _extinctions(run.steps, total)
+        yield from _changes(run.steps, total)
+        yield from _takeovers(run, total)
+
+
+def _extinctions(steps: Steps, total: Ints) -> Iterator[Occurrence]:
+    for name in (*steps.types, "all"):
+        counts = total if name == "all" else steps.of_type(name)
         lived = np.flatnonzero(counts)
         if not len(lived) or counts[-1]:
             continue
-        shares = counts[lived] / steps.total_agents[lived]
+        shares = counts[lived] / total[lived]
         yield Occurrence(
             step=int(steps.step_number[lived[-1] + 1]),
             kind="extinction",
@@ -66,8 +73,8 @@ def _extinctions(steps: Steps) -> Iterator[Occurrence]:
         )
 
 
-def _changes(steps: Steps) -> Iterator[Occurrence]:
-    counts = steps.total_agents.astype(float)
+def _changes(steps: Steps, total: Ints) -> Iterator[Occurrence]:
+    counts = total.astype(float)
     before = counts[np.maximum(np.arange(len(counts)) - WINDOW, 0)]
     fell = np.divide(
         before - counts, before, out=np.zeros_like(counts), where=before > 0
@@ -86,20 +93,21 @@ def _changes(steps: Steps) -> Iterator[Occurrence]:
 
 
 def _depletions(steps: Steps) -> Iterator[Occurrence]:
-    most = np.maximum.accumulate(steps.total_resources)
-    left = np.divide(
-        steps.total_resources, most, out=np.ones_like(most), where=most > 0
-    )
+    there = steps.total_resources
+    if there is None:
+        return
+    most = np.maximum.accumulate(there)
+    left = np.divide(there, most, out=np.ones_like(most), where=most > 0)
     yield from _worst(
         steps,
         ("depletion", "resources"),
         left < DEPLETED,
         1 - left,
-        (most, steps.total_resources),
+        (most, there),
     )
 
 
-def _takeovers(run: Run) -> Iterator[Occurrence]:
+def _takeovers(run: Run, total: Ints) -> Iterator[Occurrence]:
     found = dominance(run)
     if found is None:
         return
@@ -111,13 +119,15 @@ def _takeovers(run: Run) -> Iterator[Occurrence]:
             step=switch.step,
             kind="takeover",
             subject=switch.winner,
-            severity=own / float(run.steps.total_agents[at]),
+            severity=own / float(total[at]),
             before=float(run.steps.of_type(switch.loser)[at]),
             after=own,
         )
 
 
-def _bursts(steps: Steps, kind: Kind, counts: Ints) -> Iterator[Occurrence]:
+def _bursts(steps: Steps, kind: Kind, counts: Ints | None) -> Iterator[Occurrence]:
+    if counts is None:
+        return
     middle = float(np.median(counts))
     scale = float(np.median(np.abs(counts - middle)))
     scores = NORMAL * (counts - middle) / scale if scale else counts - middle
@@ -129,8 +139,15 @@ def _bursts(steps: Steps, kind: Kind, counts: Ints) -> Iterator[Occurrence]:
     )
 
 
-def _after_founding(births: Ints) -> Ints:
+def _fought(encounters: Ints | None) -> Ints | None:
+    """Return the encounters of each step."""
+    return None if encounters is None else np.diff(encounters, prepend=0)
+
+
+def _after_founding(births: Ints | None) -> Ints | None:
     """Return births without those that founded the population."""
+    if births is None:
+        return None
     later = births.copy()
     later[0] = 0
     return later

@@ -31,12 +31,12 @@ def of_run(found: Analysis) -> Iterator[Finding]:
                 population.steps,
                 "greatest count of a step",
             )
-        yield _said("Mean reward so far", "all", population.reward, "t")
-        yield _said("Genomes per agent", "all", population.genetic_diversity, "t")
+        yield from _told("Mean reward so far", "all", population.reward)
+        yield from _told("Genomes per agent", "all", population.genetic_diversity)
     if found.resources is not None:
-        yield _said("Resources in all nodes", "all", found.resources.total, "t")
-        yield _said(
-            "Resources consumed in a step", "all", found.resources.consumed, "t"
+        yield from _told("Resources in all nodes", "all", found.resources.total)
+        yield from _told(
+            "Resources consumed in a step", "all", found.resources.consumed
         )
     if found.survival is not None:
         for life in (found.survival.overall, *found.survival.by_type):
@@ -72,7 +72,7 @@ def _deeds(found: Analysis) -> Iterator[Finding]:
     if found.behaviour is not None:
         for each in found.behaviour.actions:
             yield _shared("Share of actions", each.action_type, each.share)
-            yield _said("Reward of an action", each.action_type, each.reward, "t")
+            yield from _told("Reward of an action", each.action_type, each.reward)
     if found.reproduction is not None:
         yield _shared("Reproductions that succeed", "all", found.reproduction.success)
         for reason, failures in found.reproduction.failures.items():
@@ -107,6 +107,11 @@ def of_difference(first: str, second: str, found: Comparison) -> Iterator[Findin
             n=str(each.n),
             method=f"{each.method}{correction}",
         )
+
+
+def _told(question: str, subject: str, spread: Spread | None) -> Iterator[Finding]:
+    if spread is not None:
+        yield _said(question, subject, spread, "t")
 
 
 def _said(question: str, subject: str, spread: Spread, method: str) -> Finding:

@@ -1,7 +1,7 @@
 """What changed agents' health, and by how much."""
 
 from services.experiments.analysis.columns import Run
-from services.experiments.analysis.measures import rate, spread
+from services.experiments.analysis.measures import known, rate, spread_of
 from services.experiments.analysis.results import Cause, Health
 
 
@@ -15,19 +15,20 @@ def health(run: Run) -> Health | None:
     found = []
     for name in incidents.cause.names:
         rows = incidents.cause.rows(name)
-        changed = spread(change[rows])
-        if changed is None:
+        count = int(rows.sum())
+        if not count:
             continue
-        fatal = int((incidents.health_after[rows] <= 0).sum())
+        after = known(incidents.health_after[rows])
         found.append(
             Cause(
                 cause=name,
-                share=rate(changed.n, n),
-                change=changed,
-                fatal=rate(fatal, changed.n),
+                share=rate(count, n),
+                change=spread_of(change[rows]),
+                fatal=rate(int((after <= 0).sum()), len(after)),
             )
         )
-    lived = int(run.steps.total_agents.sum())
+    counts = run.steps.total_agents if run.steps.every else None
+    lived = 0 if counts is None else int(counts.sum())
     return Health(
         n=n,
         per_agent_step=n / lived if lived else None,

@@ -6,7 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from services.experiments.analysis.columns import Experiences, Flags, Floats, Run
+from services.experiments.analysis.columns import (
+    NONE,
+    Experiences,
+    Flags,
+    Floats,
+    Ints,
+    Run,
+)
 from services.experiments.analysis.measures import entropy, ratio, slope, spread
 from services.experiments.analysis.results import CurvePoint, ModuleProgress
 
@@ -21,10 +28,11 @@ def progress(run: Run) -> list[ModuleProgress] | None:
     experiences = run.experiences
     if experiences is None:
         return None
+    paid = ~np.isnan(experiences.reward)
     return [
         _progress(name, experiences, rows)
         for name in experiences.module_type.names
-        if (rows := experiences.module_type.rows(name)).any()
+        if (rows := experiences.module_type.rows(name) & paid).any()
     ]
 
 
@@ -59,7 +67,8 @@ def _progress(name: str, experiences: Experiences, rows: Flags) -> ModuleProgres
     if whole is None:
         message = "A module without experiences has no progress."
         raise ValueError(message)
-    kinds = len(np.unique(choices))
+    told = choices != NONE
+    kinds = len(np.unique(choices[told]))
     return ModuleProgress(
         module_type=name,
         n=len(rewards),
@@ -70,18 +79,21 @@ def _progress(name: str, experiences: Experiences, rows: Flags) -> ModuleProgres
         effect=hedges(rewards[late], rewards[early]),
         trend=trend,
         trend_interval=interval,
-        early_exploration=ratio(
-            entropy(np.bincount(choices[early])), float(np.log(kinds))
-        ),
-        late_exploration=ratio(
-            entropy(np.bincount(choices[late])), float(np.log(kinds))
-        ),
+        early_exploration=_explored(choices[early & told], kinds),
+        late_exploration=_explored(choices[late & told], kinds),
         curve=_curve(steps, rewards, first, last),
     )
 
 
+def _explored(choices: Ints, kinds: int) -> float | None:
+    """Return how even choices are, 1 where all kinds are as frequent."""
+    if not kinds:
+        return None
+    return ratio(entropy(np.bincount(choices)), float(np.log(kinds)))
+
+
 def _curve(
-    steps: np.ndarray[tuple[int], np.dtype[np.int64]],
+    steps: Ints,
     rewards: Floats,
     first: int,
     last: int,

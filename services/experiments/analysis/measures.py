@@ -40,6 +40,16 @@ def spread(values: Numbers) -> Spread | None:
     )
 
 
+def known(values: Numbers) -> Numbers:
+    """Return the values that are known."""
+    return values[~np.isnan(values)]
+
+
+def spread_of(values: Numbers | None) -> Spread | None:
+    """Return how the values that are known are spread, None of none."""
+    return None if values is None else spread(known(values))
+
+
 def mean_interval(mean: float, variance: float, n: int) -> Interval | None:
     """Return Student's interval of a mean, None of a single number."""
     if n < PAIR:

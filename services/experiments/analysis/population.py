@@ -6,14 +6,20 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from services.experiments.analysis.columns import (
-    TYPES,
     Floats,
     Ints,
     Resources,
     Run,
     Steps,
 )
-from services.experiments.analysis.measures import entropy, ratio, slope, spread
+from services.experiments.analysis.measures import (
+    entropy,
+    known,
+    ratio,
+    slope,
+    spread,
+    spread_of,
+)
 from services.experiments.analysis.results import (
     Hotspot,
     Population,
@@ -24,43 +30,47 @@ from services.experiments.analysis.results import (
 )
 
 
-FULL_HEALTH: Final = 100.0
+MIN_TYPES: Final = 2
 HOTSPOTS: Final = 5
 MIN_RHYTHM: Final = 8
 
 
 def population(run: Run) -> Population | None:
-    """Return how a population lived, None of a run without steps."""
+    """Return how a population lived, None of a run without steps or their agents."""
     steps = run.steps
-    if not len(steps.step_number):
+    if not len(steps.step_number) or steps.total_agents is None:
         return None
-    agent_steps = int(steps.total_agents.sum())
-    births = int(steps.births[steps.step_number > 0].sum())
-    encounters = int(steps.combat_encounters[-1])
-    shared = float(steps.resources_shared[-1])
+    agent_steps = int(steps.total_agents.sum()) if steps.every else None
+    births = None
+    if steps.births is not None:
+        births = int(steps.births[steps.step_number > 0].sum())
+    encounters = _last(steps.combat_encounters)
+    successes = _last(steps.successful_attacks)
+    shared = _last(steps.resources_shared)
+    generations = steps.current_max_generation
     interactions = None
     if run.actions is not None and run.complete:
-        interactions = ratio(len(run.actions.agent_id), agent_steps)
+        interactions = _ratio(len(run.actions.agent_id), agent_steps)
     return Population(
         steps=len(steps.step_number),
         total=_size("all", steps, steps.total_agents),
-        types=[_size(name, steps, steps.of_type(name)) for name in TYPES],
+        types=[_size(name, steps, steps.of_type(name)) for name in steps.types],
         births=births,
-        deaths=int(steps.deaths.sum()),
-        reproduction_rate=ratio(births, agent_steps),
-        conflict_rate=ratio(encounters, agent_steps),
-        cooperation_rate=ratio(shared, agent_steps),
-        conflict_to_cooperation=ratio(encounters, shared),
-        attack_success=ratio(int(steps.successful_attacks[-1]), encounters),
+        deaths=None if steps.deaths is None else int(steps.deaths.sum()),
+        reproduction_rate=_ratio(births, agent_steps),
+        conflict_rate=_ratio(encounters, agent_steps),
+        cooperation_rate=_ratio(shared, agent_steps),
+        conflict_to_cooperation=_ratio(encounters, shared),
+        attack_success=_ratio(successes, encounters),
         interaction_rate=interactions,
         type_entropy=_type_entropy(steps),
-        max_generation=int(steps.current_max_generation.max()),
-        genetic_diversity=_spread(steps.genetic_diversity),
-        dominant_genome=_spread(steps.dominant_genome_ratio),
-        health_maintenance=float(steps.average_agent_health.mean()) / FULL_HEALTH,
-        age=_spread(steps.average_agent_age),
-        reward=_spread(steps.average_reward),
-        rhythm=rhythm(steps.step_number, steps.total_agents),
+        max_generation=None if generations is None else int(generations.max()),
+        genetic_diversity=spread_of(steps.genetic_diversity),
+        dominant_genome=spread_of(steps.dominant_genome_ratio),
+        health_maintenance=_maintained(steps.average_agent_health, run.full_health),
+        age=spread_of(steps.average_agent_age),
+        reward=spread_of(steps.average_reward),
+        rhythm=rhythm(steps.step_number, steps.total_agents) if steps.every else None,
     )
 
 
@@ -69,20 +79,20 @@ def resource_use(run: Run) -> ResourceUse | None:
     steps = run.steps
     if not len(steps.step_number):
         return None
-    consumed = float(steps.resources_consumed.sum())
+    eaten = steps.resources_consumed
+    consumed = _sum(eaten)
+    peak = None if eaten is None else int(steps.step_number[int(eaten.argmax())])
     return ResourceUse(
         steps=len(steps.step_number),
-        total=_spread(steps.total_resources),
-        per_agent=_spread(steps.average_agent_resources),
+        total=spread_of(steps.total_resources),
+        per_agent=spread_of(steps.average_agent_resources),
         consumed_total=consumed,
-        consumed=_spread(steps.resources_consumed),
-        peak_consumption_step=int(
-            steps.step_number[int(steps.resources_consumed.argmax())]
-        ),
-        utilisation=ratio(consumed, float(steps.total_resources.sum())),
-        consumed_per_agent_step=ratio(consumed, int(steps.total_agents.sum())),
-        efficiency=_spread(steps.resource_efficiency),
-        entropy=_spread(steps.resource_distribution_entropy),
+        consumed=spread_of(eaten),
+        peak_consumption_step=peak,
+        utilisation=_ratio(consumed, _sum(steps.total_resources)),
+        consumed_per_agent_step=_ratio(consumed, _sum(steps.total_agents)),
+        efficiency=spread_of(steps.resource_efficiency),
+        entropy=spread_of(steps.resource_distribution_entropy),
         hotspots=[] if run.resources is None else hotspots(run.resources),
     )
 
@@ -116,19 +126,21 @@ def rhythm(step_number: Ints, counts: Ints) -> Rhythm:
 
 def hotspots(resources: Resources) -> list[Hotspot]:
     """Return the nodes with the largest mean amounts."""
+    told = ~np.isnan(resources.amount)
     nodes, first, place = np.unique(
-        resources.resource_id, return_index=True, return_inverse=True
+        resources.resource_id[told], return_index=True, return_inverse=True
     )
     if not len(nodes):
         return []
-    means = np.bincount(place, resources.amount) / np.bincount(place)
+    x, y = resources.position_x[told], resources.position_y[told]
+    means = np.bincount(place, resources.amount[told]) / np.bincount(place)
     over_all = float(means.mean())
     order = np.argsort(-means, kind="stable")[:HOTSPOTS]
     return [
         Hotspot(
             resource_id=int(nodes[at]),
-            position_x=float(resources.position_x[first[at]]),
-            position_y=float(resources.position_y[first[at]]),
+            position_x=_number(x[first[at]]),
+            position_y=_number(y[first[at]]),
             mean_amount=float(means[at]),
             times_mean=float(means[at]) / over_all if over_all else 0.0,
         )
@@ -144,8 +156,8 @@ def _size(name: str, steps: Steps, counts: Ints) -> Size:
         gone = int(steps.step_number[lived[-1] + 1])
     per_step, interval = slope(steps.step_number, counts)
     momentum = ratio(float(steps.step_number[-1]) * int(counts[peak]), int(counts[0]))
-    living = steps.total_agents > 0
-    shares = counts[living] / steps.total_agents[living]
+    total = counts if steps.total_agents is None else steps.total_agents
+    shares = counts[total > 0] / total[total > 0]
     return Size(
         agent_type=name,
         initial=int(counts[0]),
@@ -153,7 +165,7 @@ def _size(name: str, steps: Steps, counts: Ints) -> Size:
         peak=int(counts[peak]),
         peak_step=int(steps.step_number[peak]),
         extinct_step=gone,
-        agent_steps=int(counts.sum()),
+        agent_steps=int(counts.sum()) if steps.every else None,
         mean_share=float(shares.mean()) if len(shares) else None,
         spread=_spread(counts),
         stability=ratio(int(counts.min()), int(counts[peak])),
@@ -163,13 +175,15 @@ def _size(name: str, steps: Steps, counts: Ints) -> Size:
     )
 
 
-def _type_entropy(steps: Steps) -> float:
+def _type_entropy(steps: Steps) -> float | None:
     """Return the mean over steps of the types' entropy, over its largest value."""
-    counts = np.stack([steps.of_type(name) for name in TYPES], axis=1)
+    if len(steps.types) < MIN_TYPES:
+        return None
+    counts = np.stack([steps.of_type(name) for name in steps.types], axis=1)
     living = counts[counts.sum(axis=1) > 0]
     if not len(living):
         return 0.0
-    return float(np.mean([entropy(row) for row in living]) / np.log(len(TYPES)))
+    return float(np.mean([entropy(row) for row in living]) / np.log(len(steps.types)))
 
 
 def _spread(values: Ints | Floats) -> Spread:
@@ -178,3 +192,26 @@ def _spread(values: Ints | Floats) -> Spread:
         message = "A run without steps has nothing to spread."
         raise ValueError(message)
     return found
+
+
+def _maintained(health: Floats | None, full: float | None) -> float | None:
+    """Return the mean health over full health."""
+    if health is None or full is None:
+        return None
+    return float(known(health).mean()) / full
+
+
+def _last(totals: Ints | Floats | None) -> float | None:
+    return None if totals is None else float(totals[-1])
+
+
+def _sum(values: Ints | Floats | None) -> float | None:
+    return None if values is None else float(values.sum())
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or whole is None else ratio(part, whole)
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -34,7 +34,13 @@ from services.experiments.analysis.columns import (
     States,
     Steps,
 )
-from services.experiments.analysis.recording import Piece, Recording
+from services.experiments.analysis.elsewhere import recorded_elsewhere
+from services.experiments.analysis.recording import (
+    AnyRecording,
+    OutsideRecording,
+    Piece,
+    Recording,
+)
 
 
 Rows = npt.NDArray[Any]
@@ -42,12 +48,15 @@ Tables = Mapping[str, Rows]
 
 BIRTH: Final = ("agent", "step", "kind", "x", "y", "resources", "generation")
 FLOATS: Final = frozenset(
-    name for name, kind in Steps.__annotations__.items() if kind is Floats
+    name for name, kind in Steps.__annotations__.items() if kind == Floats | None
 )
+METRICS: Final = tuple(name for name in Steps.__annotations__ if name != "others")
 
 
-def recorded(recording: Recording) -> Run:
+def recorded(recording: AnyRecording) -> Run:
     """Return the columns of a run, or raise `Malformed` for rows that are none."""
+    if isinstance(recording, OutsideRecording):
+        return recorded_elsewhere(recording)
     tables = tables_of(recording.pieces)
     births = tables.get("births")
     deaths = tables.get("deaths")
@@ -77,7 +86,7 @@ def tables_of(pieces: Iterable[Piece]) -> Tables:
 
 
 def _steps(rows: Rows | None, recording: Recording) -> Steps:
-    found: dict[str, Any] = {name: np.zeros(0) for name in Steps.__annotations__}
+    found: dict[str, Any] = {name: np.zeros(0) for name in METRICS}
     if rows is not None:
         found = step_metrics(rows, nodes=recording.nodes, ruleset=recording.ruleset)
     return Steps(
@@ -117,6 +126,8 @@ def _states(rows: Rows | None) -> States | None:
         resource_level=_amounts(rows["resources"]),
         current_health=_amounts(rows["health"]),
         total_reward=_amounts(rows["reward"]),
+        position_x=_amounts(rows["x"]),
+        position_y=_amounts(rows["y"]),
     )
 
 
@@ -145,6 +156,7 @@ def _actions(rows: Rows | None) -> Actions | None:
         resources_after=_amounts(rows["after"]),
         reward=_amounts(rows["reward"]),
         succeeded=rows["outcome"] == DONE,
+        told=np.ones(len(rows), dtype=bool),
     )
 
 

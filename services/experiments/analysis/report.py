@@ -9,6 +9,7 @@ from services.experiments.analysis.advantage import advantages
 from services.experiments.analysis.columns import Run
 from services.experiments.analysis.dominance import dominance
 from services.experiments.analysis.events import significant_events
+from services.experiments.analysis.gaps import gaps
 from services.experiments.analysis.health import health
 from services.experiments.analysis.learning import progress
 from services.experiments.analysis.population import population, resource_use
@@ -30,4 +31,5 @@ def analyse(run: Run, *, least_severity: float = 0.0) -> Analysis:
         learning=progress(run),
         health=health(run),
         events=significant_events(run, least=least_severity),
+        gaps=gaps(run),
     )

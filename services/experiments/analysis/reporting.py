@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from events.experiments.vocabulary import SCALE
 from services.experiments.analysis.captions import CAPTIONS, MISSING
-from services.experiments.analysis.charts import MOST, Line, Place, charts, typed
+from services.experiments.analysis.charts import MOST, Line, Place, charts
+from services.experiments.analysis.columns import Floats, Resources, Run
 from services.experiments.analysis.comparison import compare
 from services.experiments.analysis.contrasts import replicate
 from services.experiments.analysis.findings import (
@@ -20,11 +20,11 @@ from services.experiments.analysis.findings import (
     of_difference,
     of_run,
 )
-from services.experiments.analysis.recorded import recorded, tables_of
+from services.experiments.analysis.recorded import recorded
 from services.experiments.analysis.recording import (
     MEDIA,
+    AnyRecording,
     ImageKind,
-    Recording,
     Subject,
 )
 from services.experiments.analysis.report import analyse
@@ -48,7 +48,7 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     caption: str
 
 
-def drawn(subject: Subject, runs: Sequence[Recording], whole: Recording) -> Drawn:
+def drawn(subject: Subject, runs: Sequence[AnyRecording], whole: AnyRecording) -> Drawn:
     """Return the report of runs; `whole` is the first with all of its rows.
 
     Runs of the same parameters are one line.
@@ -61,10 +61,11 @@ def drawn(subject: Subject, runs: Sequence[Recording], whole: Recording) -> Draw
         lines[_key(each)].append(found if alone else recorded(each))
     made = charts(
         [Line(label=_label(told[key], own), runs=own) for key, own in lines.items()],
-        place_of(whole, subject.step),
+        place_of(found, subject.step),
         subject.image,
     )
-    findings = [*of_run(analyse(found))]
+    analysis = analyse(found)
+    findings = [*of_run(analysis)]
     if len(runs) > 1:
         findings = [
             *_of_conditions(runs, told),
@@ -72,6 +73,10 @@ def drawn(subject: Subject, runs: Sequence[Recording], whole: Recording) -> Draw
         ]
     position = max(each.position for each in (whole, *runs))
     missing = [said for name, said in MISSING.items() if name not in made]
+    missing += [
+        f"{each.question} is not answered: it takes {each.takes}."
+        for each in analysis.gaps
+    ]
     if len(lines) > MOST:
         missing.append(f"The charts show the first {MOST} of {len(lines)} conditions.")
     report = Report(
@@ -102,35 +107,48 @@ def page_of(report: Report, made: Mapping[str, bytes], kind: ImageKind) -> str:
     )
 
 
-def place_of(run: Recording, step: int | None) -> Place | None:
+def place_of(run: Run, step: int | None) -> Place | None:
     """Return where all are at a step, or the last that has states; None without."""
-    tables = tables_of(run.pieces)
-    states, nodes, births = (tables.get(name) for name in ("states", "nodes", "births"))
-    if states is None or births is None or not len(states):
+    states = run.states
+    if states is None:
         return None
-    at = int(states["step"].max()) if step is None else step
-    own = states[states["step"] == at]
-    if not len(own):
+    placed = ~np.isnan(states.position_x) & ~np.isnan(states.position_y)
+    if not placed.any():
         return None
-    born = births[np.argsort(births["agent"], kind="stable")]
-    there = nodes[nodes["step"] == at] if nodes is not None else None
+    at = int(states.step_number[placed].max()) if step is None else step
+    here = placed & (states.step_number == at)
+    if not here.any():
+        return None
+    x, y = states.position_x[here], states.position_y[here]
+    kinds = run.agents.types_of(states.agent_id[here])
+    names = dict(enumerate(run.agents.agent_type.names))
     return Place(
         step=at,
-        agents=typed(
-            born["kind"],
-            born["agent"],
-            own["agent"],
-            own["x"] / SCALE,
-            own["y"] / SCALE,
-        ),
-        nodes=(np.zeros(0),) * 3
-        if there is None
-        else (there["x"] / SCALE, there["y"] / SCALE, there["amount"] / SCALE),
+        agents={
+            names.get(int(code), "of no known type"): (
+                x[kinds == code],
+                y[kinds == code],
+            )
+            for code in np.unique(kinds)[
+                np.argsort(np.unique(kinds) < 0, kind="stable")
+            ]
+        },
+        nodes=_nodes(run.resources, at),
     )
 
 
+def _nodes(resources: Resources | None, step: int) -> tuple[Floats, Floats, Floats]:
+    """Return where resources are at a step, and how much of them."""
+    if resources is None:
+        return (np.zeros(0),) * 3
+    columns = resources.position_x, resources.position_y, resources.amount
+    known = ~np.isnan(sum(columns))
+    x, y, amount = (each[known & (resources.step_number == step)] for each in columns)
+    return x, y, amount
+
+
 def _of_conditions(
-    runs: Sequence[Recording], told: dict[bytes, str]
+    runs: Sequence[AnyRecording], told: dict[bytes, str]
 ) -> Iterator[Finding]:
     """Yield what each condition came to, and how the first differs from others."""
     replicates: dict[bytes, list[Replicate]] = {key: [] for key in told}
@@ -144,7 +162,7 @@ def _of_conditions(
         yield from of_difference(told[first], told[other], compared)
 
 
-def _key(run: Recording) -> bytes:
+def _key(run: AnyRecording) -> bytes:
     return msgspec.json.encode(run.parameters, order="sorted")
 
 

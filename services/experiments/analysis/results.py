@@ -64,7 +64,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     peak: int
     peak_step: int
     extinct_step: int | None
-    agent_steps: int
+    agent_steps: int | None
     mean_share: float | None
     spread: Spread
     stability: float | None
@@ -95,30 +95,30 @@ class Population(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     total: Size
     types: list[Size]
-    births: int
-    deaths: int
+    births: int | None
+    deaths: int | None
     reproduction_rate: float | None
     conflict_rate: float | None
     cooperation_rate: float | None
     conflict_to_cooperation: float | None
     attack_success: float | None
     interaction_rate: float | None
-    type_entropy: float
-    max_generation: int
-    genetic_diversity: Spread
-    dominant_genome: Spread
-    health_maintenance: float
-    age: Spread
-    reward: Spread
-    rhythm: Rhythm
+    type_entropy: float | None
+    max_generation: int | None
+    genetic_diversity: Spread | None
+    dominant_genome: Spread | None
+    health_maintenance: float | None
+    age: Spread | None
+    reward: Spread | None
+    rhythm: Rhythm | None
 
 
 class Hotspot(msgspec.Struct, frozen=True, kw_only=True):
     """A resource node that held much: its mean amount, and that over all nodes'."""
 
     resource_id: int
-    position_x: float
-    position_y: float
+    position_x: float | None
+    position_y: float | None
     mean_amount: float
     times_mean: float
 
@@ -130,15 +130,15 @@ class ResourceUse(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     steps: int
-    total: Spread
-    per_agent: Spread
-    consumed_total: float
-    consumed: Spread
-    peak_consumption_step: int
+    total: Spread | None
+    per_agent: Spread | None
+    consumed_total: float | None
+    consumed: Spread | None
+    peak_consumption_step: int | None
     utilisation: float | None
     consumed_per_agent_step: float | None
-    efficiency: Spread
-    entropy: Spread
+    efficiency: Spread | None
+    entropy: Spread | None
     hotspots: list[Hotspot]
 
 
@@ -188,8 +188,8 @@ class ActionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     share: Rate
     per_step: float
     success: Rate
-    reward: Spread
-    resources_change: Spread
+    reward: Spread | None
+    resources_change: Spread | None
     interactive: Rate
     solo_reward: Spread | None
     interactive_reward: Spread | None
@@ -214,8 +214,8 @@ class Following(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     following: str
     probability: Rate
-    reward_after: float
-    over_usual: float
+    reward_after: float | None
+    over_usual: float | None
 
 
 class Sequences(msgspec.Struct, frozen=True, kw_only=True):
@@ -350,7 +350,7 @@ class Advantage(msgspec.Struct, frozen=True, kw_only=True):
     second: str
     acquisition: float | None
     reproduction: float | None
-    survival: float
+    survival: float | None
     growth: float
     combat: float | None
     position: float | None
@@ -362,7 +362,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
     cause: str
     share: Rate
-    change: Spread
+    change: Spread | None
     fatal: Rate
 
 
@@ -386,9 +386,12 @@ class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replicate(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a design: its seed, its figures, its population by step."""
+    """One run of a design: its seed, its figures, its population by step.
 
-    seed: int
+    What was made elsewhere has no seed that is known here.
+    """
+
+    seed: int | None
     figures: Mapping[str, float | None]
     total_agents: Sequence[int]
 
@@ -497,8 +500,18 @@ class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     charts: dict[str, bytes]
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that is not answered, and what it takes that was not recorded."""
+
+    question: str
+    takes: str
+
+
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run's columns say; None where what it takes was not recorded."""
+    """What a run's columns say; None where what it takes was not recorded.
+
+    `gaps` names what is not answered for that reason.
+    """
 
     population: Population | None
     resources: ResourceUse | None
@@ -510,3 +523,4 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     learning: list[ModuleProgress] | None
     health: Health | None
     events: list[Occurrence]
+    gaps: list[Gap]

@@ -19,9 +19,9 @@ HALF: Final = 0.5
 
 
 def survival(run: Run) -> Survival | None:
-    """Return how long agents lived, None of a run without agents."""
+    """Return how long agents lived, None of a run without agents or their deaths."""
     agents = run.agents
-    if not len(agents.agent_id):
+    if not len(agents.agent_id) or not agents.mortal:
         return None
     died = agents.death_time != NONE
     ends = np.where(died, agents.death_time, run.last_step)
@@ -48,6 +48,7 @@ def survival(run: Run) -> Survival | None:
                 died[agents.generation == generation],
             )
             for generation in np.unique(agents.generation)
+            if generation != NONE
         ],
         tests=tests,
     )

@@ -122,20 +122,17 @@ def runs(stage: Stage, asker: Asker) -> Iterator[Cell]:
 
 def populations(stage: Stage, asker: Asker) -> Iterator[Cell]:
     """Steps, analyses and reports are for those who see what they are of."""
-    elsewhere, finished = set(), set()
+    finished = set()
     for row in stage.rows["experiments.simulations"]:
         key = str(row["simulation_id"])
         status = seen_or_404(stage, "experiments.simulations", asker, key)
         made_elsewhere = str(row["engine"]).startswith("recorded:")
-        if made_elsewhere:
-            elsewhere.add(row["experiment_id"])
         if row["status"] == "completed":
             finished.add(row["experiment_id"])
-        analysed = 422 if status == 200 and made_elsewhere else status
         one = f"/v1/experiments/simulations/{key}"
-        yield Cell(f"{one}/analysis", analysed)
+        yield Cell(f"{one}/analysis", status)
         empty = status == 200 and row["step"] is None
-        reported = 422 if empty else analysed
+        reported = 422 if empty else status
         yield Cell(f"{one}/report", reported)
         yield Cell(f"{one}/charts/population", reported)
         path = f"/v1/experiments/simulations/{key}/steps"
@@ -143,10 +140,9 @@ def populations(stage: Stage, asker: Asker) -> Iterator[Cell]:
     for row in stage.rows["experiments.experiments"]:
         key = row["experiment_id"]
         status = seen_or_404(stage, "experiments.experiments", asker, key)
-        compared = 422 if status == 200 and key in elsewhere else status
-        yield Cell(f"/v1/experiments/experiments/{key}/comparison", compared)
+        yield Cell(f"/v1/experiments/experiments/{key}/comparison", status)
         unfinished = status == 200 and key not in finished
-        reported = 422 if unfinished else compared
+        reported = 422 if unfinished else status
         yield Cell(f"/v1/experiments/experiments/{key}/report", reported)
         yield Cell(f"/v1/experiments/experiments/{key}/charts/population", reported)
         path = f"/v1/experiments/experiments/{key}/steps"

@@ -24,7 +24,7 @@ from infra.wiring import Core, Urls, core
 from projections.catalogue import GROUPS, TABLES
 from projections.ddl import qualified, view_name
 from projections.runner import GroupRunner
-from services.experiments.analysis.recording import Recording, Subject
+from services.experiments.analysis.recording import AnyRecording, Subject
 from services.experiments.analysis.results import Drawn, Report
 from services.handling import Handler
 from services.http.limits import Limits
@@ -58,16 +58,16 @@ class Nothing:
         """Return what a playground's evaluations say."""
         return b"{}"
 
-    async def analysis(self, _run: Recording, _least_severity: float) -> bytes:
+    async def analysis(self, _run: AnyRecording, _least_severity: float) -> bytes:
         """Return what a run says."""
         return b"{}"
 
-    async def contrasts(self, _runs: Sequence[Recording]) -> bytes:
+    async def contrasts(self, _runs: Sequence[AnyRecording]) -> bytes:
         """Return how the conditions of an experiment differ."""
         return b"{}"
 
     async def report(
-        self, subject: Subject, _runs: Sequence[Recording], whole: Recording
+        self, subject: Subject, _runs: Sequence[AnyRecording], whole: AnyRecording
     ) -> bytes:
         """Return a report that says nothing, with one chart."""
         report = Report(

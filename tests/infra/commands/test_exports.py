@@ -284,7 +284,18 @@ async def test_an_exported_file_is_imported_as_it_was(up: Up, tmp_path: Path) ->
         f"SELECT engine, status FROM simulations WHERE _id = '{there}'",  # noqa: S608
     )
     assert label == {"engine": "imported: AgentFarm", "status": "completed"}
-    for word in ("verify", "analyse", "rows"):
+    for word in ("verify", "rows"):
         assert (await experiments(up, word, there)).problem[0] == "RunsElsewhere"
+    made_here, recorded = [
+        (await experiments(up, "analyse", each)).json for each in (run, there)
+    ]
+    unanswered = {gap["question"] for gap in recorded["gaps"]}
+    assert unanswered == {gap["question"] for gap in made_here["gaps"]}
+    for question in made_here.keys() - {"reproduction", "advantages", "gaps"}:
+        assert recorded[question] == made_here[question], question
+    page = tmp_path / "there.html"
+    drawn = await experiments(up, "report", there, "--html", page)
+    assert drawn.code == 0, drawn
+    assert "AgentFarm, imported, not made here" in page.read_text()
     shown = (await experiments(up, "show", there)).json
     assert (shown["status"], shown["step"], shown["seed"]) == ("completed", 400, None)

@@ -53,8 +53,9 @@ async def test_a_row_without_a_stream_is_missing_too() -> None:
         assert is_problem(await world.get(ANALYSIS.format(5)), 404)
 
 
-async def test_what_runs_elsewhere_is_not_analysed() -> None:
-    async with open_world(reader=Rows({"_id": str(ELSEWHERE)})) as world:
+async def test_what_runs_elsewhere_is_calculated_like_any_other() -> None:
+    row = {"_id": str(ELSEWHERE), "name": "Dry", "status": "running", "simulations": 0}
+    async with open_world(reader=Rows(row)) as world:
         await world.send(msgspec.json.encode(OPEN))
-        assert is_problem(await world.get(ANALYSIS.format(5)), 422)
-        assert is_problem(await world.get(COMPARISON.format(new_id())), 422)
+        assert is_problem(await world.get(ANALYSIS.format(5)), 503)
+        assert is_problem(await world.get(COMPARISON.format(new_id())), 503)

@@ -9,6 +9,7 @@ import pytest
 from events.errors import Missing, TooLarge
 from events.experiments.columnar import archived, decoded, encoded
 from events.experiments.common import Capture
+from events.experiments.outside import OutsideSimulationEvent
 from events.experiments.simulations import (
     BranchRequested,
     BranchResolved,
@@ -22,9 +23,10 @@ from events.log import Stream
 from events.message import Event
 from infra.clock import new_id, now
 from infra.memory.event_log import MemoryBlobs, MemoryEventLog
-from services.experiments.analysis.recording import Recording
+from services.experiments.analysis.recording import OutsideRecording, Recording
 from services.http.recordings import ALWAYS, Recordings
 from tests.recorded import recorded
+from tests.services.experiments.outside_examples import ELSEWHERE, happened
 
 
 PARENT, CHILD = SimulationId(UUID(int=1)), SimulationId(UUID(int=2))
@@ -135,7 +137,9 @@ class Place:
     async def read(self, run: UUID, **how: Any) -> Recording:  # noqa: ANN401 - passed on
         largest = how.pop("largest", 1 << 20)
         recordings = Recordings(log=self.log, blobs=self.blobs, largest=largest)
-        return await recordings.read(run, **{"org_id": ORG, **how})
+        found = await recordings.read(run, **{"org_id": ORG, **how})
+        assert isinstance(found, Recording)
+        return found
 
 
 def steps_of(recording: Recording) -> list[int]:
@@ -225,3 +229,21 @@ async def test_rows_past_the_limit_are_not_kept_in_memory() -> None:
     assert (await place.read(PARENT, largest=whole.size)).size == whole.size
     with pytest.raises(TooLarge):
         await place.read(PARENT, largest=whole.size - 1)
+
+
+async def test_what_was_made_elsewhere_comes_as_it_was_handed_in() -> None:
+    place = Place()
+    story = [each for each in happened() if isinstance(each, OutsideSimulationEvent)]
+    place.log.hold(ELSEWHERE, *story)
+    recordings = Recordings(log=place.log, blobs=place.blobs, largest=1 << 20)
+    found = await recordings.read(ELSEWHERE, org_id=ORG)
+    few = await recordings.read(ELSEWHERE, org_id=ORG, tables=ALWAYS)
+    assert isinstance(found, OutsideRecording)
+    assert isinstance(few, OutsideRecording)
+    assert (len(found.batches), found.last_step) == (3, 4)
+    assert ("status", "completed") in found.about
+    assert found.rows > few.rows
+    with pytest.raises(TooLarge):
+        await Recordings(log=place.log, blobs=place.blobs, largest=80).read(
+            ELSEWHERE, org_id=ORG
+        )

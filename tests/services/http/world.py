@@ -21,7 +21,7 @@ from projections.catalogue import TABLES
 from services import guard
 from services.dashboard.playgrounds import PlaygroundPages
 from services.dashboard.web import Desk
-from services.experiments.analysis.recording import Recording, Subject
+from services.experiments.analysis.recording import AnyRecording, Subject
 from services.handling import Handler
 from services.http.app import Calculations, make_app
 from services.http.limits import Limits
@@ -59,14 +59,14 @@ class NoCalculations:
     async def statistics(self, _data: Evaluations, _options: Options, /) -> bytes:
         raise Unavailable("no process can be started")
 
-    async def analysis(self, _run: Recording, _least: float, /) -> bytes:
+    async def analysis(self, _run: AnyRecording, _least: float, /) -> bytes:
         raise Unavailable("no process can be started")
 
-    async def contrasts(self, _runs: Sequence[Recording], /) -> bytes:
+    async def contrasts(self, _runs: Sequence[AnyRecording], /) -> bytes:
         raise Unavailable("no process can be started")
 
     async def report(
-        self, _subject: Subject, _runs: Sequence[Recording], _whole: Recording, /
+        self, _subject: Subject, _runs: Sequence[AnyRecording], _whole: AnyRecording, /
     ) -> bytes:
         raise Unavailable("no process can be started")
 

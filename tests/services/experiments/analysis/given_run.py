@@ -1,6 +1,7 @@
 """Small runs: columns that say what a test is about, and zeros for the rest."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from services.experiments.analysis.columns import (
 )
 
 
+T = TypeVar("T")
 Numbers = Sequence[float]
 
 
@@ -105,6 +107,7 @@ def actions(
         resources_after=10.0 + np.array(gained or [0.0] * n, dtype=float),
         reward=np.array([row[3] for row in rows], dtype=float),
         succeeded=np.array(succeeded or [True] * n, dtype=bool),
+        told=np.ones(n, dtype=bool),
     )
 
 
@@ -116,6 +119,8 @@ def states(*rows: tuple[int, int, float]) -> States:
         resource_level=np.array([row[2] for row in rows], dtype=float),
         current_health=np.full(len(rows), 100.0),
         total_reward=np.zeros(len(rows)),
+        position_x=np.zeros(len(rows)),
+        position_y=np.zeros(len(rows)),
     )
 
 
@@ -160,6 +165,12 @@ def reproductions(*rows: tuple[int, int, str]) -> Reproductions:
         succeeded=np.array([not row[2] for row in rows], dtype=bool),
         failure_reason=Coded.of([row[2] for row in rows]),
     )
+
+
+def sure(value: T | None) -> T:
+    """Return what is known."""
+    assert value is not None
+    return value
 
 
 NOBODY = agents()

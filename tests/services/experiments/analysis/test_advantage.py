@@ -110,7 +110,7 @@ def test_all_six_parts_weigh_up_to_one() -> None:
     parts = (
         0.25 * (found.acquisition or 0)
         + 0.25 * (found.reproduction or 0)
-        + 0.2 * found.survival
+        + 0.2 * (found.survival or 0)
         + 0.2 * found.growth
         + 0.1 * (found.combat or 0)
         + 0.15 * (found.position or 0)

@@ -1,7 +1,7 @@
 """Changes of health, counted by hand."""
 
 from services.experiments.analysis.health import health
-from tests.services.experiments.analysis.given_run import incidents, run, steps
+from tests.services.experiments.analysis.given_run import incidents, run, steps, sure
 
 
 def test_changes_are_told_by_cause() -> None:
@@ -15,6 +15,6 @@ def test_changes_are_told_by_cause() -> None:
     assert (found.n, found.per_agent_step) == (3, 1)
     combat, healing = found.causes
     assert (combat.cause, combat.share.count, combat.fatal.count) == ("combat", 2, 1)
-    assert combat.change.mean == -50
-    assert (healing.change.mean, healing.fatal.count) == (1, 0)
+    assert sure(combat.change).mean == -50
+    assert (sure(healing.change).mean, healing.fatal.count) == (1, 0)
     assert health(run(steps([1]))) is None

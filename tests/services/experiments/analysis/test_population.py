@@ -16,6 +16,7 @@ from tests.services.experiments.analysis.given_run import (
     resources,
     run,
     steps,
+    sure,
 )
 
 
@@ -91,7 +92,7 @@ def test_health_and_diversity_are_means_over_steps() -> None:
     )
     assert found is not None
     assert found.health_maintenance == 0.9
-    assert found.genetic_diversity.mean == 0.75
+    assert sure(found.genetic_diversity).mean == 0.75
     assert found.max_generation == 3
 
 
@@ -123,14 +124,14 @@ def test_consumption_is_told_as_total_peak_and_use() -> None:
         )
     )
     assert found is not None
-    assert (found.consumed_total, found.consumed.mean) == (24, 8)
-    assert (found.consumed.most, found.peak_consumption_step) == (18, 2)
+    assert (found.consumed_total, sure(found.consumed).mean) == (24, 8)
+    assert (sure(found.consumed).most, found.peak_consumption_step) == (18, 2)
     # squares 64 4 100 over 2
-    assert found.consumed.variance == 84
+    assert sure(found.consumed).variance == 84
     assert found.utilisation == 24 / 240
     assert found.consumed_per_agent_step == 3
-    assert found.efficiency.mean == pytest.approx(0.4)
-    assert found.total.mean == 80
+    assert sure(found.efficiency).mean == pytest.approx(0.4)
+    assert sure(found.total).mean == 80
 
 
 def test_hotspots_are_the_nodes_that_held_most() -> None:

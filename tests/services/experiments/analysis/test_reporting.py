@@ -12,7 +12,7 @@ from services.experiments.analysis.recorded import recorded
 from services.experiments.analysis.recording import Subject
 from services.experiments.analysis.reporting import drawn, place_of
 from services.experiments.analysis.results import Drawn
-from tests.services.experiments.analysis.given_run import run, steps
+from tests.services.experiments.analysis.given_run import run, steps, sure
 from tests.services.experiments.analysis.test_recorded import (
     HUNGRY,
     SPARSE,
@@ -84,13 +84,13 @@ def test_conditions_are_compared_over_their_runs(several: Drawn) -> None:
 
 
 def test_a_map_is_of_the_step_that_was_asked_for() -> None:
-    whole = recording()
+    whole = recorded(recording())
     place, last = place_of(whole, 17), place_of(whole, None)
     assert place is not None
     assert last is not None
     assert (place.step, last.step) == (17, STEPS)
     living = sum(len(x) for x, _ in place.agents.values())
-    assert living == recorded(whole).steps.total_agents[17]
+    assert living == sure(whole.steps.total_agents)[17]
     assert len(place.nodes[0]) == 20
     assert place_of(whole, STEPS + 1) is None
 
