@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from infra.kernels import VARIABLE, kernel_directory
+from infra.populations import cores
 from tests.postgres_ladder import Database, Rung, Servers, ladder
 
 
@@ -34,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.cache is not None:
         kernels = kernel_directory(config.cache.mkdir("kernels"))
         os.environ.setdefault(VARIABLE, str(kernels))  # noqa: TID251 - read by numba
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run more tests at a time than there are cores: some wait for others to die."""
+    return cores() + 1
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -8,6 +8,7 @@ have to equal rebuilt ones.
 """
 
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -150,7 +151,7 @@ class Campaign:
         ensure_master_keys(folder / MASTER_KEY)
         development_key(folder)
         settings = {
-            VARIABLE: str(kernel_directory(KERNELS)),
+            VARIABLE: kernels(),
             **environment(
                 {
                     "REHEARSAL_DATA_DIR": str(folder),
@@ -338,13 +339,18 @@ def bytes_of(events: Sequence[SimulationEvent]) -> Bytes:
     ]
 
 
+def kernels() -> str:
+    """Return where machine code is kept: where others of this process keep theirs."""
+    given = os.environ.get(VARIABLE)  # noqa: TID251 - as numba does
+    return given or str(kernel_directory(KERNELS))
+
+
 @cache
 def undisturbed(seed: int) -> Bytes:
     """Return what a run's chunks hold that is made at once, in this process."""
     import numba  # noqa: PLC0415 - told first where machine code is kept
 
-    if not numba.config.CACHE_DIR:  # type: ignore[attr-defined]
-        numba.config.CACHE_DIR = str(kernel_directory(KERNELS))  # type: ignore[attr-defined]
+    numba.config.CACHE_DIR = kernels()  # type: ignore[attr-defined]
     from services.engines.population.making import Making  # noqa: PLC0415
 
     begin = Begin(
