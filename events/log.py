@@ -21,6 +21,7 @@ from uuid import UUID
 import msgspec
 
 from events.message import Event, Meta, Recorded
+from events.packing import Packed
 
 
 ANY: Final = -1
@@ -109,6 +110,10 @@ class Blobs(Protocol):
 
     async def put(self, content: bytes, *, media_type: str) -> str:
         """Keep a body and return its sha256; keeping it twice changes nothing."""
+        ...
+
+    async def put_packed(self, *bodies: Packed) -> None:
+        """Keep bodies that were packed where they were made, all in one commit."""
         ...
 
     async def get(self, sha256: str) -> bytes:

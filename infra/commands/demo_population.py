@@ -79,7 +79,7 @@ async def compiling(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
 async def _compiled(populations: ProcessPopulations) -> None:
     async with populations.opened(START) as population:
         made = await population.run(1)
-    taken_up = replace(START, checkpoint=made.checkpoint)
+    taken_up = replace(START, checkpoint=made.checkpoint.opened())
     async with populations.opened(taken_up) as population:
         await population.run(2)
 

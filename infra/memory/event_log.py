@@ -20,6 +20,7 @@ from events import catalogue
 from events.errors import Malformed, Missing
 from events.log import Append, Head, Stream, Verdict
 from events.message import Event, Recorded
+from events.packing import Packed
 from infra.memory.draft import (
     ACCEPTED,
     NOWHERE,
@@ -49,6 +50,11 @@ class MemoryBlobs:
         name = hashlib.sha256(content).hexdigest()
         self.contents.setdefault(name, content)
         return name
+
+    async def put_packed(self, *bodies: Packed) -> None:
+        """Keep bodies that were packed where they were made."""
+        for body in bodies:
+            self.contents.setdefault(body.sha256, body.opened())
 
     async def get(self, sha256: str) -> bytes:
         """Return a body, or raise `Missing`."""

@@ -1,7 +1,6 @@
 """Waiting for experiments and simulations, and proving them by making them again."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final, cast
 from uuid import UUID
@@ -296,8 +295,7 @@ async def _compared(
     upto = known.state.step if last is None else last
     recorded = {chunk.first: chunk.body for chunk in known.state.chunks}
     async for made in runs.again(known, first, upto, asked.capture):
-        digest = hashlib.sha256(made.body).hexdigest()
-        yield made, recorded.get(made.first) == digest
+        yield made, recorded.get(made.first) == made.body.sha256
 
 
 async def _look(doing: asyncio.Task[None]) -> None:

@@ -512,7 +512,7 @@ def record(command: RecordChunk, state: Simulation) -> list[SimulationEvent]:
     given = state.configuration
     if command.number != len(state.chunks) + 1 or not follows or given is None:
         raise OutOfOrder(path="$.number")
-    made = configuration(given)
+    made = msgspec.convert(given, Configuration)  # checked when it was given
     chunk = ChunkRecorded(
         simulation_id=command.simulation_id,
         simulation=command.simulation,

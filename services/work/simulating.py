@@ -5,7 +5,6 @@ job that is taken over goes on from the last checkpoint. Since a run follows fro
 configuration and seed, a worker that was overtaken has made the very same bytes.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
@@ -13,7 +12,6 @@ from typing import Final, cast
 import msgspec
 
 from events.errors import Failure, Missing, Refused
-from events.experiments.columnar import MEDIA_TYPE
 from events.experiments.common import Capture
 from events.experiments.simulations import BranchRequested, SimulationEvent
 from events.ids import SimulationId
@@ -139,7 +137,7 @@ class Runs:
         begin = await self.begin(known, step, NOTHING)
         async with self.populations.opened(begin) as population:
             made = await population.run(step)
-        return made.checkpoint, made.state_hash
+        return made.checkpoint.opened(), made.state_hash
 
 
 class Simulate:
@@ -171,10 +169,7 @@ class Simulate:
     async def _chunk(self, lease: Lease, known: Known, population: Population) -> None:
         state = known.state
         made = await population.run(state.boundary)
-        body, checkpoint = await asyncio.gather(
-            self._runs.blobs.put(made.body, media_type=MEDIA_TYPE),
-            self._runs.blobs.put(made.checkpoint, media_type=CHECKPOINT),
-        )
+        await self._runs.blobs.put_packed(made.body, made.checkpoint)
         number = len(state.chunks) + 1
         command = RecordChunk(
             simulation_id=known.simulation_id,
@@ -184,10 +179,10 @@ class Simulate:
             number=number,
             first_step=made.first,
             last_step=made.last,
-            body=body,
+            body=made.body.sha256,
             rows=made.rows,
             state_hash=made.state_hash,
-            checkpoint=checkpoint,
+            checkpoint=made.checkpoint.sha256,
             extinct=made.extinct,
             totals=made.totals,
             latest=made.latest,
@@ -260,13 +255,14 @@ class SimulateRows:
             known, body.first_step, body.last_step, capture
         ):
             first = max(made.first, body.first_step)
+            await self._runs.blobs.put_packed(made.body)
             command = RecordRows(
                 simulation_id=known.simulation_id,
                 simulation=known.number,
                 request=body.request,
                 first_step=first,
                 last_step=min(made.last, body.last_step),
-                body=await self._runs.blobs.put(made.body, media_type=MEDIA_TYPE),
+                body=made.body.sha256,
                 rows=made.rows,
             )
             await self._handle(

@@ -20,10 +20,17 @@ import msgspec
 import numba
 from msgspec.structs import replace as changed
 
-from events.experiments.columnar import archived, decoded, encoded, unpacked
+from events.experiments.columnar import (
+    MEDIA_TYPE,
+    archived,
+    decoded,
+    encoded,
+    unpacked,
+)
 from events.experiments.common import Capture
 from events.ids import SimulationId
 from events.message import Command, Meta
+from events.packing import packed
 from infra.clock import new_id, now
 from infra.kernels import kernel_directory
 from infra.populations import ProcessPopulations
@@ -34,7 +41,7 @@ from projections.ddl import qualified
 from projections.experiments import agent_states
 from projections.projection import Group, Projection
 from services import guard
-from services.engines.population.chunks import Begin, MadeChunk
+from services.engines.population.chunks import CHECKPOINT, Begin, MadeChunk
 from services.engines.population.configuration import Configuration
 from services.experiments.designs import GivenCapture, chunk_steps
 from services.experiments.reactions import SIMULATE, SimulateBody, body_of
@@ -81,10 +88,11 @@ END $$
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A chunk that was made, and its rows as arrays."""
+    """A chunk that was made, its rows as arrays, and its checkpoint."""
 
     made: MadeChunk
     tables: dict[str, Any]
+    state: bytes
 
     @property
     def rows(self) -> int:
@@ -119,8 +127,7 @@ class Encoding:
         if chunk.made.last != until:
             message = f"the chunk ends at {chunk.made.last}, and {until} was asked for"
             raise AssertionError(message)
-        body = await asyncio.to_thread(_body, chunk.tables)
-        return changed(chunk.made, body=body)
+        return await asyncio.to_thread(_packed, chunk)
 
 
 async def measure(bench: Bench) -> list[Figure]:
@@ -176,14 +183,22 @@ def chunks(seed: int) -> Iterator[Recorded]:
     while step < STEPS:
         step = min((step // size + 1) * size, STEPS)
         made = making.run(step)
-        tables = {name: decoded(rows) for name, rows in unpacked(made.body).items()}
-        yield Recorded(made=made, tables=tables)
+        tables = {
+            name: decoded(rows) for name, rows in unpacked(made.body.opened()).items()
+        }
+        state = made.checkpoint.opened()
+        yield Recorded(made=made, tables=tables, state=state)
         if made.extinct:
             return
 
 
-def _body(tables: dict[str, Any]) -> bytes:
-    return archived({name: encoded(rows) for name, rows in tables.items()})
+def _packed(chunk: Recorded) -> MadeChunk:
+    body = archived({name: encoded(rows) for name, rows in chunk.tables.items()})
+    return changed(
+        chunk.made,
+        body=packed(body, media_type=MEDIA_TYPE),
+        checkpoint=packed(chunk.state, media_type=CHECKPOINT),
+    )
 
 
 async def requested(place: Place, seed: int) -> SimulationId:

@@ -363,7 +363,7 @@ def undisturbed(seed: int) -> Bytes:
     while last < STEPS:
         last = min((last // size + 1) * size, STEPS)
         chunk = making.run(last)
-        body, state = (sha256(each) for each in (chunk.body, chunk.checkpoint))
+        body, state = (sha256(each.opened()) for each in (chunk.body, chunk.checkpoint))
         names = body.hexdigest(), state.hexdigest(), chunk.state_hash
         made.append((len(made) + 1, chunk.first, chunk.last, *names))
         if chunk.extinct:

@@ -161,7 +161,7 @@ def undisturbed() -> list[Bytes]:
     while last < STEPS:
         last = min((last // size + 1) * size, STEPS)
         chunk = making.run(last)
-        body, state = sha256(chunk.body), sha256(chunk.checkpoint)
+        body, state = (sha256(each.opened()) for each in (chunk.body, chunk.checkpoint))
         made.append(
             (chunk.first, last, body.hexdigest(), state.hexdigest(), chunk.state_hash)
         )

@@ -59,7 +59,7 @@ async def test_a_run_goes_on_in_another_process(
     async with populations.opened(BEGIN) as population:
         first = await population.run(10)
         rest = await population.run(20)
-    later = msgspec.structs.replace(BEGIN, checkpoint=first.checkpoint)
+    later = msgspec.structs.replace(BEGIN, checkpoint=first.checkpoint.opened())
     async with (
         populations.opened(BEGIN) as busy,
         populations.opened(later) as other,

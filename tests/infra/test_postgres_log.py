@@ -7,16 +7,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
+import msgspec
 import pytest
 
 from events.conversation import MessageAdded
-from events.errors import Malformed, Missing, Refused, Unavailable
+from events.errors import Malformed, Missing, Refused, TooLarge, Unavailable
 from events.ids import SubjectId
 from events.log import ABSENT, Append, EventLog, Status, Verdict
 from events.message import ERASED, Meta
+from events.packing import packed
 from infra.memory.vault import MemoryVault
 from infra.postgres import event_log
-from infra.postgres.blobs import DamagedBlobError, PostgresBlobs
+from infra.postgres.blobs import LARGEST, DamagedBlobError, PostgresBlobs
 from infra.postgres.columns import Ready, arguments
 from infra.postgres.event_log import (
     HoleError,
@@ -656,6 +658,17 @@ async def test_a_body_is_stored_compressed(
     assert row is not None
     assert row[0] == 1_000_000
     assert row[1] < 10_000
+
+
+async def test_bodies_that_are_too_large_are_refused_together(
+    blobs: PostgresBlobs, superuser: Connection
+) -> None:
+    small = packed(b"small", media_type="x/y")
+    large = msgspec.structs.replace(packed(b"", media_type="x/y"), size=LARGEST + 1)
+    with pytest.raises(TooLarge):
+        await blobs.put_packed(small, large)
+
+    assert not await superuser.fetchval("SELECT count(*) FROM es.blobs")
 
 
 async def test_a_body_that_was_changed_is_not_returned(

@@ -27,6 +27,7 @@ from events.log import (
     Verdict,
 )
 from events.message import ERASED, Event, Meta, Recorded
+from events.packing import packed
 from infra.postgres.hashing import HASHED, chain, event_hash, slice_of
 from tests.builders import (
     BODY,
@@ -928,6 +929,24 @@ class EventLogContract:
 
         assert set(names) == {first}
         assert await blobs.get(first) == b"twice"
+
+    async def test_packed_blobs_are_what_they_were(self, blobs: Blobs) -> None:
+        contents = [b"", b"again and " * 10_000]
+        bodies = [packed(each, media_type="text/plain") for each in contents]
+        await blobs.put_packed(*bodies)
+
+        assert [await blobs.get(body.sha256) for body in bodies] == contents
+        assert await blobs.put(contents[1], media_type="x/y") == bodies[1].sha256
+
+    async def test_packed_blobs_kept_at_once_in_any_order_are_kept_once(
+        self, blobs: Blobs
+    ) -> None:
+        bodies = [packed(bytes([n]), media_type="x/y") for n in range(20)]
+        await asyncio.gather(*(blobs.put_packed(*bodies[::way]) for way in (1, -1) * 5))
+
+        assert [await blobs.get(body.sha256) for body in bodies] == [
+            bytes([n]) for n in range(20)
+        ]
 
     @pytest.mark.parametrize("name", ["0" * 64, "", "not a hash", "ab" * 31])
     async def test_an_unknown_blob_is_missing(self, blobs: Blobs, name: str) -> None:

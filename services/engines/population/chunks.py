@@ -6,6 +6,7 @@ import msgspec
 
 from events.experiments.common import Capture, Tree
 from events.experiments.simulations import Totals
+from events.packing import Packed
 
 
 ENGINE: Final = "population/1"
@@ -23,14 +24,17 @@ class Begin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MadeChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps that were made; `body` holds the recorded rows of each table."""
+    """Steps that were made; `body` holds the recorded rows of each table.
+
+    Both bodies are packed where they are made, which is beside what keeps them.
+    """
 
     first: int
     last: int
-    body: bytes
+    body: Packed
     rows: dict[str, int]
     state_hash: str
-    checkpoint: bytes
+    checkpoint: Packed
     extinct: bool
     totals: Totals
     latest: dict[str, float]

@@ -6,10 +6,11 @@ This module alone brings the compiled engine in; whoever only names chunks impor
 
 from typing import Final
 
-from events.experiments.columnar import archived, encoded
+from events.experiments.columnar import MEDIA_TYPE, archived, encoded
 from events.experiments.metrics import step_metrics
 from events.experiments.simulations import Totals
-from services.engines.population.chunks import Begin, MadeChunk
+from events.packing import packed
+from services.engines.population.chunks import CHECKPOINT, Begin, MadeChunk
 from services.engines.population.columns import array_of
 from services.engines.population.configuration import configuration
 from services.engines.population.ledger import violations
@@ -73,10 +74,13 @@ class Making:
         return MadeChunk(
             first=chunk.first,
             last=chunk.last,
-            body=archived({name: encoded(rows) for name, rows in tables.items()}),
+            body=packed(
+                archived({name: encoded(rows) for name, rows in tables.items()}),
+                media_type=MEDIA_TYPE,
+            ),
             rows={name: len(rows) for name, rows in tables.items()},
             state_hash=hash_of(checkpoint),
-            checkpoint=checkpoint,
+            checkpoint=packed(checkpoint, media_type=CHECKPOINT),
             extinct=chunk.extinct,
             totals=totals_of(chunk),
             latest={name: float(column[-1]) for name, column in metrics.items()},

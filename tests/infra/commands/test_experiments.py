@@ -19,7 +19,7 @@ def compiled() -> None:
         configuration=msgspec.to_builtins(Configuration()), seed=7, capture=Capture()
     )
     made = Making(begin).run(2)
-    Making(msgspec.structs.replace(begin, checkpoint=made.checkpoint)).run(3)
+    Making(msgspec.structs.replace(begin, checkpoint=made.checkpoint.opened())).run(3)
 
 
 ORG = "populations"

@@ -31,7 +31,7 @@ def recording(
     *, seed: int = 5, capture: Capture = WHOLE, configuration: Tree = FARM
 ) -> Recording:
     making = Making(Begin(configuration=configuration, seed=seed, capture=capture))
-    bodies = [making.run(until).body for until in (STEPS // 3, STEPS)]
+    bodies = [making.run(until).body.opened() for until in (STEPS // 3, STEPS)]
     return Recording(
         simulation_id=1,
         position=99,
