@@ -30,7 +30,7 @@ from services.http.lanes import LANE
 from services.http.limits import Limits
 from services.http.live import Live
 from services.http.metrics import Metrics
-from services.http.openapi import Permission, describe
+from services.http.openapi import Permission, as_served, describe
 from services.http.own_data import PATH as OWN_DATA
 from services.http.own_data import OwnData, Traces
 from services.http.playgrounds import CalculateStatistics, PlaygroundRoutes
@@ -172,7 +172,9 @@ def make_app(
         described = describe(
             commands=commands, permissions=permissions, tables=tables, limits=limits
         )
-        return written(described, describe_messages(described, commands))
+        served = {resource.canonical for resource in app.router.resources()}
+        messages = describe_messages(described, commands)
+        return written(as_served(described, served), messages)
 
     docs = Docs(write)
     app = web.Application(

@@ -4,7 +4,7 @@ Commands come from their Structs, read tables from their declarations, problems 
 their registry; nothing is described twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -18,6 +18,7 @@ from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import Steps
 from services.handling import Outcome
 from services.http import auth_paths, queries, values
+from services.http.auth import PATH as AUTH
 from services.http.examples import example
 from services.http.limits import Limits
 from services.http.openapi_paths import REFERENCE, Schema, paths, reference, row_name
@@ -122,6 +123,18 @@ def describe(
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
             },
+        },
+    }
+
+
+def as_served(description: Schema, served: Container[str]) -> Schema:
+    """Leave out the paths of signing in that are not served here."""
+    return {
+        **description,
+        "paths": {
+            path: operations
+            for path, operations in description["paths"].items()
+            if path in served or not path.startswith(f"{AUTH}/")
         },
     }
 

@@ -18,6 +18,7 @@ import msgspec
 
 from services.http.blobs import PATH as PATH_OF_BLOBS
 from services.http.commands import PATH as PATH_OF_COMMANDS
+from services.http.service_tokens import PATH as PATH_OF_TOKENS
 from services.problems import MEDIA_TYPE, PATH, PROBLEMS, slug
 from tests.chaos.findings import Findings
 from tests.fuzz.counting import Counts
@@ -184,6 +185,9 @@ class Wire:
             self._sum(reply)
         elif (method, path, reply.status) == ("POST", PATH_OF_BLOBS, 201):
             self.counts.blobs.add(msgspec.json.decode(reply.body)["sha256"])
+        elif (method, path, reply.status) == ("POST", PATH_OF_TOKENS, 201):
+            self.counts.commands += 1
+            self.counts.events += 1
 
     def _judge_problem(
         self, kind: str, reply: Reply, told: str, path: str | None

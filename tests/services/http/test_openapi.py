@@ -139,3 +139,13 @@ async def test_every_problem_has_a_page(world: World) -> None:
     refused = await world.request("GET", "/v1/problems/refused")
     assert "mismatch" in refused.body.decode()
     assert (await world.request("GET", "/v1/problems/other")).status == 404
+
+
+async def test_signing_in_is_described_where_it_is_served_only(
+    world: World,
+    description: Any,  # noqa: ANN401 - JSON
+) -> None:
+    answer = await world.get("/v1/openapi.json")
+    left_out = description["paths"].keys() - answer.json["paths"].keys()
+    assert "/v1/auth/sign-in" in left_out
+    assert all(path.startswith("/v1/auth/") for path in left_out)
