@@ -5,7 +5,6 @@ no more in memory than it uses.
 """
 
 import sys
-from importlib.metadata import version
 from typing import Final
 
 from cyclopts import App
@@ -70,10 +69,18 @@ PLACES: Final = {
     "doctor": ("doctor:doctor", "Examine the stack and say what is wrong."),
 }
 
+
+def version() -> str:
+    """Return the version that is installed."""
+    import importlib.metadata  # noqa: PLC0415 - slow to import, and seldom used
+
+    return importlib.metadata.version("rehearsal")
+
+
 app: Final = App(
     name="rehearsal",
     help="An event-sourced backend that runs simulations and keeps them replayable.",
-    version=version("rehearsal"),
+    version=version,
     result_action="return_value",
 )
 for name, (place, told) in PLACES.items():

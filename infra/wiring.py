@@ -20,8 +20,6 @@ from infra.clock import new_id, now
 from infra.embedded.stack import embedded_postgres, running_stack
 from infra.furnishing import furnish
 from infra.identity.providers import open_providers
-from infra.mail.outbox import Outbox
-from infra.mail.smtp import SmtpMail
 from infra.operations.erasure import ErasureFollower, ErasureLedger
 from infra.operations.projections import ProjectionOperations
 from infra.passwords import PasswordHasher
@@ -414,7 +412,11 @@ def admission(settings: Settings, parts: Core) -> Admission | None:
 def mailer(settings: Settings) -> Mail:
     """Return what sends mail: a server of the settings, or a folder."""
     if settings.mail_server is not None:
+        from infra.mail.smtp import SmtpMail  # noqa: PLC0415 - large, for few processes
+
         return SmtpMail(settings.mail_server, sender=settings.mail_from, clock=now)
+    from infra.mail.outbox import Outbox  # noqa: PLC0415 - large, for few processes
+
     folder = settings.data_dir / OUTBOX
     return Outbox(folder, sender=settings.mail_from, clock=now, ids=new_id)
 

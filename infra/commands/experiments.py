@@ -49,7 +49,6 @@ from infra.wiring import (
     reading,
     snapshotting,
 )
-from infra.working import working
 from services.engines.population.configuration import configuration
 from services.experiments.designs import GivenCapture, GivenDesign, GivenRange
 from services.experiments.experiments import (
@@ -216,6 +215,8 @@ def run_experiment(
 @asynccontextmanager
 async def at_work(settings: Settings, urls: Urls, parts: Core) -> AsyncIterator[Any]:
     """Feed the tables and work while inside."""
+    from infra.working import working  # noqa: PLC0415 - large; most commands only look
+
     async with (
         projecting(urls, parts),
         carrying(settings) as carrier,

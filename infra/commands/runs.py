@@ -29,7 +29,6 @@ from infra.operations.importing import worded
 from infra.operations.running import Progress, Verdicts, completed
 from infra.settings import Settings
 from infra.wiring import Core, Urls, caught_up, core, database, projecting, reading
-from infra.working import working
 from projections.testing.simulation_unit_test_set_runs import TABLE
 from services.http.reliability import Reliability, reliability
 from services.testing.set_runs import CancelSetRun, RetryErroredTrials, StartSetRun
@@ -182,6 +181,8 @@ async def held(
     settings: Settings, parts: Core, urls: Urls, run_id: SetRunId
 ) -> Verdicts:
     """Work until a run has ended and the tables show it, and return its verdicts."""
+    from infra.working import working  # noqa: PLC0415 - large; most commands only look
+
     async with (
         projecting(urls, parts),
         carrying(settings) as carrier,

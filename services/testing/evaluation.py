@@ -32,7 +32,6 @@ from events.testing.metrics import (
 from events.testing.set_runs import MetricResult, Outcome, PinnedCriterion
 from events.testing.unit_tests import Operator
 from services.engines.dialogue import turns
-from services.engines.dialogue.judging import judge
 
 
 TOLERANCE: Final = 1e-6
@@ -165,6 +164,9 @@ def measure_assertion(
     text: str, conversation: Sequence[ConversationFact]
 ) -> Measurement:
     """Return whether an assertion holds of a conversation, as far as rules can tell."""
+    # Its lexicon takes time and memory, and few processes judge.
+    from services.engines.dialogue.judging import judge  # noqa: PLC0415
+
     judged = judge(text, turns.transcript_of(conversation))
     return Measurement(judged.value, judged.justification, judged.references)
 
