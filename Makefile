@@ -7,7 +7,7 @@ BROKER ?=
 JOBS ?= logical
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock bench chaos fuzz clean
+.PHONY: help install demo test check format lock sbom bench chaos fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,10 @@ format: $(VENV)/.dev ## format the code
 lock: $(VENV)/.dev ## pin and hash what is installed
 	$(BIN)/uv pip compile --universal --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml infra/requirements/build.in -o infra/requirements/run.txt
 	$(BIN)/uv pip compile --universal --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra dev pyproject.toml infra/requirements/build.in -o infra/requirements/dev.txt
+
+sbom: $(VENV)/.dev ## list what is built in, as CycloneDX, in build/sbom.json
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom.json infra/requirements/run.txt
 
 bench: $(VENV)/.dev ## measure speed and memory against peers; ARGS=--json, ARGS=trials
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 from importlinter.cli import lint_imports
 
 
 ROOT = Path(__file__).parents[1]
+MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
 IMPORTED: Final = "import sys, infra.roles, infra.commands.runs, infra.commands.data"
 MADE = {"__pycache__", "build", "dist", "node_modules"}
 HIDDEN = {".ci", ".gitignore"}
@@ -67,6 +69,34 @@ def test_every_library_is_pinned_with_its_hash(name: str) -> None:
         if not re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)
     ]
     assert loose == []
+
+
+def test_the_bill_of_materials_names_every_library_with_its_version_and_hashes(
+    tmp_path: Path,
+) -> None:
+    recipe = re.search(r"^\t\$\(BIN\)/cyclonedx-py (.*)$", MAKEFILE, re.MULTILINE)
+    assert recipe is not None
+    file = tmp_path / "sbom.json"
+    words = recipe[1].replace("build/sbom.json", str(file)).split()
+    subprocess.run(  # noqa: S603 - our own recipe
+        [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", *words],
+        cwd=ROOT,
+        check=True,
+    )
+    made = msgspec.json.decode(file.read_bytes())
+    assert (made["bomFormat"], made["metadata"]["component"]["name"]) == (
+        "CycloneDX",
+        "rehearsal",
+    )
+    listed = {
+        (each["name"], each["version"]): each["externalReferences"][0]["hashes"]
+        for each in made["components"]
+    }
+    run = (ROOT / "infra/requirements/run.txt").read_text()
+    assert listed.keys() == set(
+        re.findall(r"^([\w.-]+)==([\w.+-]+)", run, re.MULTILINE)
+    )
+    assert sum(map(len, listed.values())) == run.count("--hash=sha256:")
 
 
 def test_every_sql_file_holds_text_and_ends_its_line() -> None:
