@@ -37,6 +37,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", gc=Fals
 
 
 ERASED = "[erased]"
+SEALED = "[sealed]"
 ON_BEHALF_OF = "on_behalf_of"
 
 

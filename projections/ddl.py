@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from events.message import ERASED, SEALED
 from projections.projection import Column, Index, Table
 
 
@@ -210,7 +211,12 @@ def _shown(column: Column) -> str:
     name = quoted(column.name)
     if column.visible is None:
         return name
-    return f"CASE WHEN {once(column.visible)} THEN {name} END AS {name}"
+    closed = (
+        f" WHEN {name} <> {literal(ERASED)} THEN {literal(SEALED)}"
+        if column.personal
+        else ""
+    )
+    return f"CASE WHEN {once(column.visible)} THEN {name}{closed} END AS {name}"
 
 
 def _index(table: Table, physical: str, index: Index) -> str:

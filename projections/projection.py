@@ -25,6 +25,8 @@ class Column:
 
     `note` describes it to users. `visible` is a SQL predicate over the row under which
     the view shows the value, and NULL otherwise; None shows it to all who see the row.
+    `personal` is what people said, sealed by the key that `sealed_for` names: a value
+    that the view does not show reads `[sealed]`, where it is text and not missing.
     `default` is a SQL literal for rows that `Rows.add` creates.
     """
 
@@ -35,6 +37,7 @@ class Column:
     check: str | None = None
     visible: str | None = None
     default: str | None = None
+    personal: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

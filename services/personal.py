@@ -6,11 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from events.message import ERASED, Event, Recorded
+from events.message import ERASED, SEALED, Event, Recorded
 from events.people import person_id
 
 
-SEALED: Final = "[sealed]"
 REASON_LENGTH: Final = 1_000
 
 E = TypeVar("E", bound=Event)

@@ -27,7 +27,8 @@ ROWS: Final = """\
 Row-level security shows a row to whom its predicate holds for, whichever way they read:
 over HTTP, in `rehearsal sql`, or with a login of their own. Unless a table is open to
 everyone, it takes a role in its area besides. A column with a predicate of its own
-reads as NULL to others.
+reads as NULL to others, and what people said as `[sealed]`: it is opened over HTTP,
+where who reads it and why is recorded before (`access.opened()`), and in no SQL.
 """
 
 

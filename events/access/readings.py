@@ -13,8 +13,8 @@ Source = Literal["stream", "page", "feed", "command-line", "elsewhere"]
 class PersonalTextRead(AccessEvent, frozen=True, kw_only=True):
     """Somebody was given personal text of others, who are the `subject_ids`.
 
-    It was in one stream, or in what is between two positions; of a `feed`, which is
-    told when it begins, nobody knows yet whose text will be in it.
+    It was in one stream, in what is between two positions, or in rows of a table; of a
+    `feed`, which is told when it begins, nobody knows yet whose text will be in it.
     """
 
     reading_id: UUID
@@ -24,6 +24,7 @@ class PersonalTextRead(AccessEvent, frozen=True, kw_only=True):
     first: int | None
     last: int | None
     subject_ids: tuple[SubjectId, ...]
+    table: str | None = None
 
 
 ReadingEvent = PersonalTextRead

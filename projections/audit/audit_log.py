@@ -16,7 +16,7 @@ from typing import Final
 from uuid import UUID
 
 from events.catalogue import EVENTS
-from events.message import Event, Recorded
+from events.message import SEALED, Event, Recorded
 from events.people import person_id
 from projections.audit.columns import (
     ACTION,
@@ -28,7 +28,6 @@ from projections.audit.columns import (
     RESOURCE_ID,
     RESOURCE_TYPE,
     SCHEMA,
-    SEALED,
     action_of,
     address,
     is_of_the_system,

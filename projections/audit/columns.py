@@ -35,7 +35,7 @@ from events.experiments.experiments import (
     ExperimentResumed,
 )
 from events.experiments.simulations import SimulationPaused, SimulationResumed
-from events.message import Event, Recorded
+from events.message import SEALED, Event, Recorded
 from events.playgrounds.allocations import LedgerClosed
 from events.playgrounds.evaluations import (
     EvaluationExcluded,
@@ -80,7 +80,6 @@ SYSTEM: Final = "system:"
 TRIAL: Final = "testing.trial-"
 
 READ: Final = "read"
-SEALED: Final = "[sealed]"
 SECRET: Final = "[secret]"  # noqa: S105 - what stands in the place of one
 SECRETS: Final = (
     *("password", "secret", "token"),

@@ -10,13 +10,16 @@ from uuid import UUID
 import msgspec
 
 from events.ids import SubjectId
-from events.message import Event, Recorded
+from events.message import ERASED, Event, Recorded
 from projections.projection import Column, Index, Value
 
 
 SCHEMA: Final = "testing"
 OWN_ORGANISATION: Final = "org_id = access.current_org()"
 ADMINISTRATORS: Final = "access.has_role('testing', 'admin')"
+OPENED: Final = (
+    "sealed_for IS NULL OR sealed_for = access.current_seal() OR access.opened()"
+)
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -33,11 +36,16 @@ def text(
     nullable: bool = False,
     check: str | None = None,
     visible: str | None = None,
+    personal: bool = False,
 ) -> Column:
-    """Return a text column."""
+    """Return a text column; a `personal` one is shown to whom the text is opened."""
+    if personal:
+        opened = f"{OPENED} OR {name} = '{ERASED}'"
+        visible = opened if visible is None else f"{visible} AND ({opened})"
     return Column(
         name=name,
         type="text",
+        personal=personal,
         note=note,
         nullable=nullable,
         check=check,

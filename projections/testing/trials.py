@@ -67,7 +67,7 @@ TABLE: Final = Table(
             type="jsonb",
             note="Those of the metric results that failed; null if none did",
         ),
-        text("error", "Why it broke off, if it did", nullable=True),
+        text("error", "Why it broke off, if it did", nullable=True, personal=True),
         SEALED_FOR,
         text(
             "fault",

@@ -17,11 +17,12 @@ MOST_SUBJECTS: Final = 1_000
 
 Position = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 StreamName = Annotated[str, Meta(min_length=1, max_length=500)]
+TableName = Annotated[str, Meta(min_length=1, max_length=200)]
 Subjects = Annotated[list[SubjectId], Meta(max_length=MOST_SUBJECTS)]
 
 
 class RecordReading(AccessCommand, frozen=True, kw_only=True):
-    """Say that one reads personal text of others in the log, and why.
+    """Say that one reads personal text of others, and why.
 
     The interface itself says so of what it shows; whoever reads by other means says
     it with `elsewhere`.
@@ -34,6 +35,7 @@ class RecordReading(AccessCommand, frozen=True, kw_only=True):
     first: Position | None = None
     last: Position | None = None
     subject_ids: Subjects = msgspec.field(default_factory=list)
+    table: TableName | None = None
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -59,6 +61,7 @@ def decide(
         first=command.first,
         last=command.last,
         subject_ids=tuple(dict.fromkeys(command.subject_ids)),
+        table=command.table,
     )
     if state.told is None:
         return [fact]

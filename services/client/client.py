@@ -169,10 +169,12 @@ class Client:
         fields: Sequence[str] = (),
         min_position: int | None = None,
         page: int = 200,
+        reason: str | None = None,
     ) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the rows of a table such as `testing.trials`, page after page.
 
-        `where` holds parameters of the query grammar, as in `{"name.like": "A*"}`.
+        `where` holds parameters of the query grammar, as in `{"name.like": "A*"}`. With
+        a `reason`, which is recorded, what others said is shown in tables that hold it.
         """
         query = {name: _text(value) for name, value in (where or {}).items()}
         query["limit"] = str(page)
@@ -182,6 +184,8 @@ class Client:
             query["fields"] = ",".join(fields)
         if min_position is not None:
             query["min_position"] = str(min_position)
+        if reason is not None:
+            query["reason"] = reason
         url: URL | None = self._url(_path(table)).with_query(query)
         while url is not None:
             body = await self._ask("GET", url)
@@ -199,10 +203,12 @@ class Client:
         fields: Sequence[str] = (),
         min_position: int | None = None,
         as_of: int | datetime | None = None,
+        reason: str | None = None,
     ) -> dict[str, Any]:
         """Return one row, or as of a position or time the entity's state then.
 
-        Raises `Missing` where there is none that the caller may see.
+        Personal text of others is opened as by `rows`. Raises `Missing` where there is
+        no row that the caller may see.
         """
         query: dict[str, str] = {}
         if fields:
@@ -211,6 +217,8 @@ class Client:
             query["min_position"] = str(min_position)
         if as_of is not None:
             query["as_of"] = _text(as_of)
+        if reason is not None:
+            query["reason"] = reason
         path = f"{_path(table)}/{quote(str(key), safe=',')}"
         body = await self._ask("GET", self._url(path).with_query(query))
         found: dict[str, Any] = msgspec.json.decode(body)

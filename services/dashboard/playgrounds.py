@@ -6,8 +6,8 @@ no way to the page around it.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
-from uuid import uuid5
+from typing import Any, Final, Protocol
+from uuid import UUID, uuid5
 
 import msgspec
 from aiohttp import web
@@ -25,9 +25,9 @@ from services.dashboard.web import (
     rendered,
     see_other,
 )
+from services.decider import AnyDecider
 from services.http import asking, formats
 from services.http.reading import Reader
-from services.http.tables import Folding
 from services.http.waiting import CaughtUp
 from services.identity import Identity
 from services.playgrounds import playgrounds
@@ -135,6 +135,16 @@ WHERE playground_id = $1
 ORDER BY created_at, id
 LIMIT $2
 """
+
+
+class Folding(Protocol):
+    """What folds a stream into its state."""
+
+    async def state(
+        self, decider: AnyDecider, key: UUID, *, org_id: str, upto: int | None = None
+    ) -> tuple[int, Any]:
+        """Return a stream's version and state, or raise `Missing`."""
+        ...
 
 
 class PlaygroundPages:

@@ -36,6 +36,7 @@ from services.http.own_data import OwnData, Traces
 from services.http.playgrounds import CalculateStatistics, PlaygroundRoutes
 from services.http.progress import ProgressRoute
 from services.http.reading import Reader
+from services.http.readings import Readings
 from services.http.recordings import Recordings
 from services.http.reliability import ReliabilityRoute
 from services.http.reports import ReportRoutes
@@ -43,15 +44,11 @@ from services.http.service_tokens import ServiceTokenRoutes
 from services.http.snapshots import Snapshots
 from services.http.step_feed import StepFeed
 from services.http.steps import StepRoutes
-from services.http.tables import Folding, Tables
+from services.http.tables import Tables
 from services.http.turns import Turns
 from services.http.waiting import CaughtUp, Waiting
 from services.identity import Verifier
 from services.ports import Clock, Ids
-
-
-class Handler(Handling, Folding, Protocol):
-    """What takes commands and folds streams."""
 
 
 class Calculations(CalculateStatistics, CalculateRuns, Protocol):
@@ -60,7 +57,7 @@ class Calculations(CalculateStatistics, CalculateRuns, Protocol):
 
 def make_app(
     *,
-    handler: Handler,
+    handler: Handling,
     log: EventLog,
     blobs: Blobs,
     verifier: Verifier,
@@ -107,11 +104,12 @@ def make_app(
     )
     waiting = Waiting(log=log, caught_up=caught_up, seconds=limits.wait_seconds)
     live = Live(metrics=metrics, limits=limits)
+    readings = Readings(handle=handler.handle, limits=limits, clock=clock, ids=ids)
     table_routes = Tables(
         tables=tables,
         entities=entities,
         reader=reader,
-        folding=handler,
+        readings=readings,
         log=log,
         waiting=waiting,
         identify=identify,
@@ -159,12 +157,10 @@ def make_app(
     )
     feed = Feed(
         log=log,
-        handle=handler.handle,
+        readings=readings,
         identify=identify,
         live=live,
         limits=limits,
-        clock=clock,
-        ids=ids,
     )
     blob_routes = BlobRoutes(blobs=blobs, identify=identify, limits=limits)
 

@@ -10,37 +10,34 @@ only with a reason, which is recorded before they are: it reads `[sealed]` to th
 otherwise.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from events.access.readings import Source
 from events.catalogue import EVENTS, tag
 from events.errors import Malformed, Missing
-from events.ids import SubjectId
 from events.log import EventLog
-from events.message import Command, Event, Meta, Recorded
-from services.access.readings import RecordReading
-from services.commanding import Caller, Surroundings, meta_of
-from services.handling import Outcome
+from events.message import Event, Recorded
 from services.http import asking
 from services.http.asking import Identify
 from services.http.limits import Limits
 from services.http.live import SSE, Live, Write
+from services.http.reading import OPENED
+from services.http.readings import (
+    Readings,
+    closed,
+    may_read_all,
+    reason_of,
+)
 from services.identity import Identity
-from services.personal import REASON_LENGTH, of_another, sealed
-from services.ports import Clock, Ids
 
 
 JSON: Final = "application/json"
 ROLES: Final = frozenset({"admin"})
-SCOPE: Final = "events"
 HEADERS: Final = {"Content-Type": JSON, "Cache-Control": "no-store"}
-
-Handle = Callable[[Command, Meta], Awaitable[Outcome]]
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -52,17 +49,13 @@ class Feed:
         self,
         *,
         log: EventLog,
-        handle: Handle,
+        readings: Readings,
         identify: Identify,
         live: Live,
         limits: Limits,
-        clock: Clock,
-        ids: Ids,
     ) -> None:
         self._log = log
-        self._handle = handle
-        self._clock = clock
-        self._ids = ids
+        self._readings = readings
         self._identify = identify
         self._live = live
         self._limits = limits
@@ -70,13 +63,13 @@ class Feed:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Answer a page of events, or with Accept: text/event-stream the live feed."""
         identity = self._identify(request)
-        asking.demand(identity, ROLES, SCOPE)
+        asking.demand(identity, ROLES, OPENED)
         kind = asking.chosen(request, (JSON, SSE))
         known = frozenset({"after", "limit", "type", "reason"})
         parameters = asking.single(request, known)
         after = asking.integer(parameters.get("after", "0"), "query.after")
         types = _types(parameters.get("type"))
-        reason = _reason(parameters.get("reason"))
+        reason = reason_of(parameters.get("reason"))
         if kind == SSE:
             return await self._follow(request, identity, after, types, reason)
         limit = _limit(parameters.get("limit"), self._limits)
@@ -94,7 +87,7 @@ class Feed:
                 after = recorded.position
                 if _is_for(recorded, identity, types):
                     found.append(recorded)
-        shown = await self._shown(request, identity, found, reason, "page")
+        shown = await self._readings.shown(request, identity, found, reason, "page")
         headers = dict(HEADERS)
         if more:
             following = request.rel_url.update_query(after=str(after))
@@ -107,13 +100,13 @@ class Feed:
     async def stream(self, request: web.Request) -> web.Response:
         """Answer a stream's events in order."""
         identity = self._identify(request)
-        asking.demand(identity, ROLES, SCOPE)
+        asking.demand(identity, ROLES, OPENED)
         asking.chosen(request, (JSON,))
         stream_id = asking.text(request.match_info["id"], "path.id")
         parameters = asking.single(request, frozenset({"after", "limit", "reason"}))
         after = asking.integer(parameters.get("after", "0"), "query.after")
         limit = _limit(parameters.get("limit"), self._limits)
-        reason = _reason(parameters.get("reason"))
+        reason = reason_of(parameters.get("reason"))
         stream = await self._log.read_stream(stream_id, after=after)
         if stream.org_id != identity.org_id:
             raise Missing("There is no such stream.")
@@ -122,7 +115,7 @@ class Feed:
         if len(stream.events) > limit:
             following = request.rel_url.update_query(after=str(page[-1].version))
             headers["Link"] = f'<{following}>; rel="next"'
-        shown = await self._shown(request, identity, page, reason, "stream")
+        shown = await self._readings.shown(request, identity, page, reason, "stream")
         whole = {"stream_id": stream_id, "version": stream.version, "events": shown}
         return web.Response(body=_encode(whole), headers=headers)
 
@@ -138,17 +131,13 @@ class Feed:
         if last is not None:
             after = asking.integer(last, "headers.Last-Event-ID")
         async with self._live.counted(identity):
-            if reason is not None and not _may_read_all(identity):
-                begun = RecordReading(
-                    reading_id=self._ids(),
-                    reason=reason,
-                    source="feed",
-                    first=after + 1,
+            if reason is not None and not may_read_all(identity):
+                await self._readings.record(
+                    request, identity, reason=reason, source="feed", first=after + 1
                 )
-                await self._record(request, identity, begun)
             page = await self._log.read(after, self._limits.default_events)
 
-            whole = reason is not None or _may_read_all(identity)
+            whole = reason is not None or may_read_all(identity)
 
             def shown(recorded: Recorded[Event]) -> Recorded[Event] | None:
                 if not _is_for(recorded, identity, types):
@@ -184,67 +173,6 @@ class Feed:
                 seconds = max(0.0, said_at + silence - monotonic())
                 await self._log.wait(after, seconds=seconds)
             page = await self._log.read(after, self._limits.default_events)
-
-    async def _shown(
-        self,
-        request: web.Request,
-        identity: Identity,
-        events: Sequence[Recorded[Event]],
-        reason: str | None,
-        source: Source,
-    ) -> Sequence[Recorded[Event]]:
-        """Return events as the caller may see them; what is opened is recorded."""
-        if _may_read_all(identity):
-            return events
-        if reason is None:
-            return [closed(recorded, identity) for recorded in events]
-        found = [of_another(recorded, identity.actor) for recorded in events]
-        subjects = [SubjectId(each) for each in dict.fromkeys(found) if each]
-        if subjects:
-            reading = RecordReading(
-                reading_id=self._ids(),
-                reason=reason,
-                source=source,
-                stream_id=events[0].stream_id if source == "stream" else None,
-                first=events[0].position,
-                last=events[-1].position,
-                subject_ids=subjects,
-            )
-            await self._record(request, identity, reading)
-        return events
-
-    async def _record(
-        self, request: web.Request, identity: Identity, reading: RecordReading
-    ) -> None:
-        caller = Caller(
-            identity=identity,
-            headers=asking.trace(request.headers),
-            ip=asking.address(request, self._limits),
-        )
-        given = Surroundings(command_id=self._ids())
-        await self._handle(reading, meta_of(caller, given, self._clock))
-
-
-def closed(recorded: Recorded[Event], identity: Identity) -> Recorded[Event]:
-    """Return an event without personal text of others than who reads it."""
-    if of_another(recorded, identity.actor) is None:
-        return recorded
-    return msgspec.structs.replace(recorded, event=sealed(recorded.event))
-
-
-def _may_read_all(identity: Identity) -> bool:
-    """Say whether a caller was given the log whole, by a scope that names it."""
-    return SCOPE in identity.scopes
-
-
-def _reason(asked: str | None) -> str | None:
-    if asked is None:
-        return None
-    reason = asked.strip()
-    if not 0 < len(reason) <= REASON_LENGTH:
-        message = f"A reason has 1 to {REASON_LENGTH} characters."
-        raise Malformed(message, path="query.reason")
-    return reason
 
 
 def _message(recorded: Recorded[Event]) -> bytes:

@@ -230,7 +230,8 @@ def _column_schema(column: Column) -> Schema:
     schema: Schema = {**values.kind_of(column).schema}
     if "type" in schema and (column.nullable or column.visible):
         schema["type"] = [schema["type"], "null"]
-    schema["description"] = column.note + (
-        ". Shown to some, null to others" if column.visible else ""
-    )
+    limits = ". Shown to some, null to others" if column.visible else ""
+    if column.personal:
+        limits = ". Of others it reads [sealed], unless a reason is given"
+    schema["description"] = column.note + limits
     return schema

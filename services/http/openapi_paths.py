@@ -18,6 +18,7 @@ from services.http import (
 from services.http.auth_paths import auth_paths
 from services.http.limits import Limits
 from services.http.live import SSE
+from services.http.reading import OPENED
 from services.http.step_feed import RATE
 from services.http.steps import LAST_ID
 from services.personal import REASON_LENGTH
@@ -166,6 +167,15 @@ def _table_paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
     return found
 
 
+def _why() -> Schema:
+    return _parameter(
+        "reason",
+        {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
+        "Why personal text of others, which reads [sealed], is to be shown; this is "
+        "recorded, and takes the role admin",
+    )
+
+
 def _get_rows(table: Table, limits: Limits) -> Schema:
     text: Schema = {"type": "string"}
     row = reference(row_name(table))
@@ -190,6 +200,7 @@ def _get_rows(table: Table, limits: Limits) -> Schema:
             "Wait until the table has seen this position of the log, at most "
             f"{limits.wait_seconds:g} s",
         ),
+        *([_why()] if any(column.personal for column in table.columns) else ()),
         *_filters(table),
     ]
     page = {
@@ -283,6 +294,7 @@ def _get_row(table: Table) -> Schema:
                 "A position of the log or a time: answers the state that the "
                 "entity had then, instead of its row",
             ),
+            _why(),
         ],
         "responses": {
             "200": {
@@ -647,14 +659,10 @@ def _event_paths(limits: Limits) -> Schema:
     }
     events: Schema = {"type": "array", "items": reference("Recorded")}
     who = (
-        f"Takes role {' or '.join(sorted(feed.ROLES))} or scope {feed.SCOPE}. Without "
+        f"Takes role {' or '.join(sorted(feed.ROLES))} or scope {OPENED}. Without "
         "the scope personal text of others reads [sealed], unless a reason is given."
     )
-    reason = _parameter(
-        "reason",
-        {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
-        "Why personal text of others is to be shown, which is recorded",
-    )
+    reason = _why()
     return {
         "/v1/events": {
             "get": {

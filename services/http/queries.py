@@ -25,6 +25,8 @@ from services.http.limits import Limits
 
 
 RESERVED: Final = frozenset({"sort", "fields", "limit", "cursor", "min_position"})
+REASON: Final = "reason"
+SEAL: Final = "sealed_for"
 CHOICES: Final = 100
 COMPARISONS: Final[Mapping[str, str]] = {
     "eq": "=",
@@ -82,7 +84,9 @@ def listing(
     columns = {column.name: column for column in columns_of(table)}
     binder = _Binder()
     filters = sorted(
-        (name, value) for name, value in parameters.items() if name not in RESERVED
+        (name, value)
+        for name, value in parameters.items()
+        if name not in {*RESERVED, REASON}
     )
     conditions = [
         _condition(columns, name, value, binder.bind) for name, value in filters
@@ -107,7 +111,7 @@ def listing(
             _beyond([columns[name] for name in order], after, descending, binder.bind)
         )
     direction = " DESC" if descending else ""
-    selected = dict.fromkeys((*shown, *order))
+    selected = dict.fromkeys((*shown, *order, *_whose(columns, shown)))
     clauses = [
         "SELECT\n    " + ",\n    ".join(_selected(columns[name]) for name in selected),
         f"FROM {_quoted(table.schema)}.{_quoted(table.name)}",
@@ -139,8 +143,9 @@ def single(table: Table, key: str, parameters: Mapping[str, str]) -> Query:
         place = binder.bind(value, columns[name].type)
         conditions.append(f"{_quoted(name)} = {place}")
     shown = _shown(columns, parameters.get("fields"))
+    selected = dict.fromkeys((*shown, *_whose(columns, shown)))
     clauses = [
-        "SELECT\n    " + ",\n    ".join(_selected(columns[name]) for name in shown),
+        "SELECT\n    " + ",\n    ".join(_selected(columns[name]) for name in selected),
         f"FROM {_quoted(table.schema)}.{_quoted(table.name)}",
         *_where(conditions),
     ]
@@ -152,6 +157,11 @@ def single(table: Table, key: str, parameters: Mapping[str, str]) -> Query:
         asked="",
         limit=1,
     )
+
+
+def _whose(columns: Mapping[str, Column], shown: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the column that says of whom the text is that is shown, if some is."""
+    return (SEAL,) if any(columns[name].personal for name in shown) else ()
 
 
 class _Binder:

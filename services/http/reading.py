@@ -11,17 +11,22 @@ from typing import Any, Final, Protocol
 import asyncpg
 
 from events.errors import Malformed, Unavailable
+from events.roles import Scope
 from services.identity import Identity
 
 
 ACQUIRE_SECONDS: Final = 5.0
+OPENED: Final[Scope] = (
+    "events"  # to whom the log is open, what people said in tables is
+)
 
 IDENTIFY: Final = """
 SELECT
     set_config('rehearsal.org_id', $1, true),
     set_config('rehearsal.actor', $2, true),
     set_config('rehearsal.roles', $3, true),
-    set_config('rehearsal.email', $4, true)
+    set_config('rehearsal.email', $4, true),
+    set_config('rehearsal.opened', $5, true)
 """
 
 
@@ -102,4 +107,7 @@ async def introduce(
     """Tell the policies of a transaction who is asking."""
     roles = ",".join(sorted(identity.roles))
     email = (identity.email or "").casefold()
-    await connection.execute(IDENTIFY, identity.org_id, identity.actor, roles, email)
+    opened = "on" if OPENED in identity.scopes else ""
+    await connection.execute(
+        IDENTIFY, identity.org_id, identity.actor, roles, email, opened
+    )

@@ -17,8 +17,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from events import catalogue
-from events.message import Event, Recorded
-from services.personal import SEALED, personal_fields
+from events.message import SEALED, Event, Recorded
+from services.personal import personal_fields
 
 
 MEDIA_TYPE: Final = "application/cloudevents+json"

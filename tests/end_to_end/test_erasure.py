@@ -31,12 +31,7 @@ TOLD = [
     (SECRETS[3], f'{{"address": "{SECRETS[1]}"}}'),
     (SECRETS[2], None),
 ]
-ENTRIES = """
-SELECT text, arguments
-FROM trial_entries
-WHERE trial_id = '{trial}'
-ORDER BY seq
-"""
+WHY = "To see what is left"
 GONE = [(ERASED, None), (ERASED, ERASED), (ERASED, None)]
 
 
@@ -147,8 +142,16 @@ async def test_an_erasure_twice_changes_nothing(stack: Stack, spoken: Spoken) ->
 
 
 async def texts(stack: Stack, trial: TrialId) -> list[tuple[object, object]]:
-    rows = await stack.sql(ENTRIES.format(trial=trial))
-    return [(row["text"], row["arguments"]) for row in rows]
+    async with stack.client() as client:
+        position = await stack.caught_up()
+        found = client.rows(
+            "testing.trial_entries",
+            {"trial_id": trial},
+            sort="trial_id",
+            min_position=position,
+            reason=WHY,
+        )
+        return [(row["text"], row["arguments"]) async for row in found]
 
 
 async def said_in(log: EventLog) -> str:

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from events.access.readings import PersonalTextRead
+from events.message import SEALED
 from services.client.client import Client
-from services.personal import SEALED
 from tests.end_to_end.people import Person, administrator, open_to_all
 from tests.end_to_end.stack import ORG, Stack
 

@@ -26,6 +26,7 @@ async def identify(connection: Any, asker: Asker) -> None:  # noqa: ANN401 - a c
         asker.actor,
         ",".join(sorted(asker.roles)),
         asker.email or "",
+        "on" if "events" in asker.scopes else "",
     )
 
 

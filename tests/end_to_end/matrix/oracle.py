@@ -53,6 +53,8 @@ class Oracle:
             "current_actor": lambda asker: asker.actor,
             "current_actor_id": lambda asker: asker.id,
             "current_email": lambda asker: asker.email,
+            "current_seal": lambda asker: f"{asker.org}/{asker.id}",
+            "opened": lambda asker: "events" in asker.scopes,
             "listing_playgrounds": self._listing,
             "evaluated_playgrounds": lambda asker: self._column(
                 sessions, "playground_id", asker, tester=asker.id

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from events.message import Command, Meta
+from events.message import ERASED, SEALED, Command, Meta
 from events.roles import AREAS, PLATFORM, ROLES
 from infra import wiring
 from infra.clock import new_id
@@ -23,6 +23,7 @@ from infra.tokens import Issuer
 from infra.wiring import Core, Urls, core
 from projections.catalogue import GROUPS, TABLES
 from projections.ddl import qualified, view_name
+from projections.projection import Column
 from projections.runner import GroupRunner
 from services.experiments.analysis.recording import AnyRecording, Subject
 from services.experiments.analysis.results import Drawn, Report
@@ -185,12 +186,17 @@ class Stage:
             key_of(row, table.key): {
                 column.name: row[column.name]
                 if self.oracle.holds(column.visible, row, asker)
-                else None
+                else closed(column, row[column.name])
                 for column in table.columns
                 if column.visible is not None
             }
             for row in self.oracle.seen(name, asker)
         }
+
+
+def closed(column: Column, value: object) -> object:
+    """Return what stands in the place of a value that somebody is not shown."""
+    return SEALED if column.personal and value not in {None, ERASED} else None
 
 
 def key_of(row: Row, names: Iterable[str]) -> Key:

@@ -13,9 +13,8 @@ from cloudevents.core.v1.event import CloudEvent as Official
 from events.catalogue import EVENTS, decode
 from events.conversation import MessageAdded, ToolCalled
 from events.ids import PersonaId, SubjectId
-from events.message import Event
+from events.message import SEALED, Event
 from events.testing.personas import PersonaCreated
-from services.personal import SEALED
 from services.telling.cloudevents import MEDIA_TYPE, cloud_event, encoded
 from tests.builders import new_id
 from tests.recorded import recorded
