@@ -89,7 +89,7 @@ async def serve_api(settings: Settings, urls: Urls) -> None:
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
         parts = await stack.enter_async_context(core(settings, urls, name="api"))
-        ended: set[UUID | None] = set()
+        ended: dict[UUID, int] = {}
         accounts = await stack.enter_async_context(signing_in(settings, parts, ended))
         believed = await stack.enter_async_context(bearers(settings, parts, ended))
         watch = Watch(parts.pool)

@@ -8,12 +8,13 @@ says about keys: `kid` only picks among ours (it is the key's RFC 7638 thumbprin
 import os
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -59,6 +60,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[_Name] = frozenset()
     email: _Email | None = None
     sid: UUID | None = None
+    generation: int = 0
 
 
 class BadKey(Exception):  # noqa: N818 - the name is the message
@@ -87,6 +89,7 @@ class Issuer:
         region: str | None = None,
         email: str | None = None,
         session: UUID | None = None,
+        generation: int = 0,
         lifetime: timedelta = LIFETIME,
     ) -> str:
         """Return a token for `user:ID` or `service:ID` in an organisation.
@@ -109,7 +112,7 @@ class Issuer:
         if email is not None:
             claims["email"] = email
         if session is not None:
-            claims["sid"] = str(session)
+            claims |= {"sid": str(session), "generation": generation}
         msgspec.convert(claims, Claims)
         headers = {"typ": TYPE, "kid": self._kid}
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers=headers)
@@ -118,7 +121,8 @@ class Issuer:
 class TokenVerifier:
     """Verifies tokens, remembering the ones that it believed until they expire.
 
-    A token of a session is not believed once the session is among the `ended`.
+    A token of a session is not believed once the session is among the `ended`, with
+    the token's generation or a later one.
     """
 
     def __init__(
@@ -129,7 +133,7 @@ class TokenVerifier:
         audience: str,
         region: str,
         clock: Clock,
-        ended: Container[UUID | None] = frozenset(),
+        ended: Mapping[UUID, int] = MappingProxyType({}),
         remembered: int = 10_000,
     ) -> None:
         self._keys = {thumbprint(key): key for key in keys}
@@ -139,7 +143,7 @@ class TokenVerifier:
         self._clock = clock
         self._ended = ended
         self._limit = remembered
-        self._believed: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
+        self._believed: OrderedDict[bytes, tuple[Identity, Claims]] = OrderedDict()
 
     def verify(self, token: str) -> Identity:
         """Return the identity that a token proves; one without a region gets ours.
@@ -149,9 +153,9 @@ class TokenVerifier:
         digest = sha256(token.encode(errors="replace")).digest()
         known = self._believed.get(digest)
         if known is not None:
-            identity, expires = known
-            if self._clock().timestamp() < expires:
-                self._check_ended(identity)
+            identity, claims = known
+            if self._clock().timestamp() < claims.exp:
+                self._check_ended(claims)
                 self._believed.move_to_end(digest)
                 return identity
             del self._believed[digest]
@@ -166,15 +170,18 @@ class TokenVerifier:
             email=claims.email,
             session_id=claims.sid,
         )
-        self._check_ended(identity)
-        self._believed[digest] = identity, claims.exp
+        self._check_ended(claims)
+        self._believed[digest] = identity, claims
         if len(self._believed) > self._limit:
             self._believed.popitem(last=False)
         return identity
 
-    def _check_ended(self, identity: Identity) -> None:
-        if identity.session_id in self._ended:
-            raise Unauthenticated("The token's session has ended.")
+    def _check_ended(self, claims: Claims) -> None:
+        if claims.sid is None or claims.sid not in self._ended:
+            return
+        if claims.generation <= self._ended[claims.sid]:
+            message = "The token's session has ended, or the token is to be refreshed."
+            raise Unauthenticated(message)
 
     def _claims(self, token: str) -> Claims:
         if len(token) > MAX_LENGTH:

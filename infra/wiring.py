@@ -5,10 +5,11 @@ is made of the parts that it needs, so every role also runs alone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
@@ -292,11 +293,12 @@ def signer(settings: Settings) -> Issuer | None:
 
 @asynccontextmanager
 async def signing_in(
-    settings: Settings, parts: Core, ended: set[UUID | None]
+    settings: Settings, parts: Core, ended: dict[UUID, int]
 ) -> AsyncIterator[Accounts | None]:
     """Open what registers and signs in people, if tokens are signed here.
 
-    `ended` comes to hold the sessions that ended lately, in whatever process.
+    `ended` comes to hold the sessions that ended or were outdated lately, in whatever
+    process, with the last generation whose tokens are believed no more.
     """
     signs = signer(settings)
     if signs is None:
@@ -369,7 +371,7 @@ class Bearers:
 
 @asynccontextmanager
 async def bearers(
-    settings: Settings, parts: Core, ended: Container[UUID | None] = frozenset()
+    settings: Settings, parts: Core, ended: Mapping[UUID, int] = MappingProxyType({})
 ) -> AsyncIterator[Bearers]:
     """Open what believes signed tokens and those of services, in whatever process."""
     known = Known()
@@ -422,7 +424,7 @@ def mailer(settings: Settings) -> Mail:
 
 
 def verifier(
-    settings: Settings, ended: Container[UUID | None] = frozenset()
+    settings: Settings, ended: Mapping[UUID, int] = MappingProxyType({})
 ) -> TokenVerifier:
     """Return what verifies bearer tokens with the keys of the settings."""
     keys = [read_public_key(path) for path in settings.token_public_key_files]

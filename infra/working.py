@@ -108,7 +108,7 @@ async def working(
                     log=parts.log,
                     blobs=parts.blobs,
                     handler=handler,
-                    sessions=PostgresStore(parts.pool, ended=set()),
+                    sessions=PostgresStore(parts.pool, ended={}),
                     key=secrets.address,
                     clock=now,
                     populations=populations,

@@ -158,7 +158,7 @@ def revoke(
     where: Where = Where(),  # noqa: B008 - frozen
     who: Who = Who(),  # noqa: B008 - frozen
 ) -> int:
-    """Take a role in an area from a user; tokens hold it ten minutes more at most."""
+    """Take a role in an area from a user; tokens hold it two seconds more."""
     return change(
         user, lambda key: RevokeRole(user_id=key, area=area, role=role), where, who
     )
@@ -225,7 +225,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Urls, Core, Accounts
     async with (
         database(settings) as urls,
         core(settings, urls, name="users") as parts,
-        signing_in(settings, parts, set()) as accounts,
+        signing_in(settings, parts, {}) as accounts,
     ):
         if accounts is None:
             message = "people sign in elsewhere: there is no token_private_key_file"

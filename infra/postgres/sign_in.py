@@ -17,6 +17,7 @@ from services.accounts.ports import EndedWhy, Handshake, Rate, Session
 
 PRUNING_SECONDS: Final = 600.0
 FOLLOWING_SECONDS: Final = 2.0
+EVERY_GENERATION: Final = 2_147_483_647
 REMEMBERED: Final = timedelta(minutes=15)  # longer than an access token lives
 
 ADMIT: Final = "SELECT sign_in.admit_v1($1, $2, $3)"
@@ -131,10 +132,24 @@ WHERE user_id = $1
 RETURNING session_id
 """
 
+OUTDATE: Final = """
+UPDATE sign_in.sessions
+SET outdated_generation = generation,
+    outdated_at = clock_timestamp()
+WHERE user_id = $1
+  AND ended_at IS NULL
+RETURNING session_id, generation
+"""
+
 ENDED: Final = """
-SELECT session_id
+SELECT session_id, 2147483647 AS generation
 FROM sign_in.sessions
 WHERE ended_at > clock_timestamp() - $1::interval
+UNION ALL
+SELECT session_id, outdated_generation
+FROM sign_in.sessions
+WHERE outdated_at > clock_timestamp() - $1::interval
+  AND ended_at IS NULL
 """
 
 KEEP_HANDSHAKE: Final = """
@@ -171,9 +186,13 @@ class PostgresCounter:
 
 
 class PostgresStore:
-    """Keeps what signing in needs; `ended` holds the sessions that ended lately."""
+    """Keeps what signing in needs.
 
-    def __init__(self, pool: Pool, ended: set[UUID | None]) -> None:
+    `ended` comes to hold the sessions that ended or were outdated lately, each with
+    the last generation whose access tokens are believed no more.
+    """
+
+    def __init__(self, pool: Pool, ended: dict[UUID, int]) -> None:
         self._pool = pool
         self._ended = ended
 
@@ -274,7 +293,7 @@ class PostgresStore:
         """End a session; return whether it had not ended before."""
         with reaching_database():
             status = await self._pool.execute(END, session_id, why)
-        self._ended.add(session_id)
+        self._ended[session_id] = EVERY_GENERATION
         return status == "UPDATE 1"
 
     async def end_all(
@@ -289,8 +308,14 @@ class PostgresStore:
         with reaching_database():
             rows = await self._pool.fetch(END_ALL, user_id, why, but, until)
         ended = [row["session_id"] for row in rows]
-        self._ended.update(ended)
+        self._ended.update(dict.fromkeys(ended, EVERY_GENERATION))
         return ended
+
+    async def outdate(self, user_id: UUID) -> None:
+        """Have the access tokens of a user believed no more; sessions go on."""
+        with reaching_database():
+            rows = await self._pool.fetch(OUTDATE, user_id)
+        _note(self._ended, {row["session_id"]: row["generation"] for row in rows})
 
     async def _value(self, statement: str, *args: object) -> Any:  # noqa: ANN401 - the statement's
         with reaching_database():
@@ -302,8 +327,8 @@ class PostgresStore:
         return [_session(dict(row)) for row in rows]
 
 
-async def follow_ended(pool: Pool, ended: set[UUID | None]) -> None:
-    """Learn, for ever, which sessions ended in other processes, within two seconds."""
+async def follow_ended(pool: Pool, ended: dict[UUID, int]) -> None:
+    """Learn, for ever, what other processes ended or outdated, within two seconds."""
     known: set[UUID] = set()
     while True:
         try:
@@ -311,11 +336,12 @@ async def follow_ended(pool: Pool, ended: set[UUID | None]) -> None:
         except AWAY as error:
             _log.warning("ended_sessions_unknown", error=str(error))
         else:
-            found = {row["session_id"] for row in rows}
+            found = {row["session_id"]: row["generation"] for row in rows}
             # What this process ended meanwhile is in neither.
-            ended -= known - found
-            ended |= found
-            known = found
+            for gone in known - found.keys():
+                ended.pop(gone, None)
+            _note(ended, found)
+            known = set(found)
         await asyncio.sleep(FOLLOWING_SECONDS)
 
 
@@ -330,6 +356,12 @@ async def keep_sign_in_pruned(pool: Pool) -> None:
         else:
             if pruned:
                 _log.info("sign_in_pruned", count=pruned)
+
+
+def _note(ended: dict[UUID, int], found: Mapping[UUID, int]) -> None:
+    """Take over what ended or was outdated; nothing is believed again."""
+    for session_id, generation in found.items():
+        ended[session_id] = max(generation, ended.get(session_id, 0))
 
 
 def _session(row: Mapping[str, Any]) -> Session:

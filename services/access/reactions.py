@@ -1,5 +1,7 @@
 """What follows from the facts of people: sessions end, and addresses are kept in mind.
 
+Who loses a role or an address keeps the session, and has to refresh the token.
+
 Addresses are those in lists of playgrounds, so that an erasure finds them.
 """
 
@@ -9,7 +11,12 @@ from typing import Final, Literal
 
 import msgspec
 
-from events.access.users import UserDeactivated, UserErased
+from events.access.users import (
+    EmailChanged,
+    RoleRevoked,
+    UserDeactivated,
+    UserErased,
+)
 from events.ids import UserId
 from events.message import Recorded
 from events.playgrounds.playgrounds import TesterListed
@@ -21,11 +28,17 @@ LIST_ADDRESS: Final = "list_address"
 LISTING_ATTEMPTS: Final = 100  # an address that is not kept in mind would stay
 
 
+Why = Literal["deactivated", "erased", "changed"]
+
+
 class EndSessionsBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of a job that ends what sessions a user has begun until a moment."""
+    """The body of a job that ends what sessions a user has begun until a moment.
+
+    Of who has only `changed` they go on, but with other access tokens.
+    """
 
     user_id: UserId
-    why: Literal["deactivated", "erased"]
+    why: Why
     until: datetime
 
 
@@ -39,6 +52,13 @@ def on_erased(recorded: Recorded[UserErased]) -> Sequence[Reaction]:
     return (ask(recorded, "erased"),)
 
 
+def on_changed(
+    recorded: Recorded[RoleRevoked] | Recorded[EmailChanged],
+) -> Sequence[Reaction]:
+    """Ask that tokens are believed no more which tell of a role or address that was."""
+    return (ask(recorded, "changed"),)
+
+
 def on_listed(recorded: Recorded[TesterListed]) -> Sequence[Reaction]:
     """Ask that it is kept in mind where a tester's address is written."""
     place = f"{recorded.stream_id}/{recorded.event.number}"
@@ -49,8 +69,11 @@ def on_listed(recorded: Recorded[TesterListed]) -> Sequence[Reaction]:
 
 
 def ask(
-    recorded: Recorded[UserDeactivated] | Recorded[UserErased],
-    why: Literal["deactivated", "erased"],
+    recorded: Recorded[UserDeactivated]
+    | Recorded[UserErased]
+    | Recorded[RoleRevoked]
+    | Recorded[EmailChanged],
+    why: Why,
 ) -> Reaction:
     """Return the job that ends sessions."""
     body = EndSessionsBody(
@@ -62,5 +85,7 @@ def ask(
 REACTIONS: Final[Reactions] = {
     UserDeactivated: (on_deactivated,),
     UserErased: (on_erased,),
+    RoleRevoked: (on_changed,),
+    EmailChanged: (on_changed,),
     TesterListed: (on_listed,),
 }

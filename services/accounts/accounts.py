@@ -133,8 +133,7 @@ class Accounts:
         await self.codes.spend(org_id, email, code)
         if password is not None:
             await self._keep_password(org_id, user_id, password, caller)
-        user = await self.people.user(org_id, user_id)
-        return await self.sessions.begin(org_id, user_id, user, "code", caller)
+        return await self.sessions.begin(org_id, user_id, "code", caller)
 
     async def invite(
         self,
@@ -172,7 +171,7 @@ class Accounts:
             raise Deactivated
         if hashed is not None and not self._hasher.is_current(hashed):
             await self._keep_password(org_id, user_id, password, caller)
-        return await self.sessions.begin(org_id, user_id, user, "password", caller)
+        return await self.sessions.begin(org_id, user_id, "password", caller)
 
     async def sign_in_by_code(
         self, org_id: str, *, email: str, code: str, caller: Caller
@@ -198,7 +197,7 @@ class Accounts:
                 org_id=org_id,
                 actor=holder(user_id),
             )
-        return await self.sessions.begin(org_id, user_id, user, "code", caller)
+        return await self.sessions.begin(org_id, user_id, "code", caller)
 
     async def set_password(
         self,

@@ -182,8 +182,7 @@ class Identities:
         org_id, proved = await self._proved(name, returned, caller)
         identity = self._identity(name, proved)
         user_id = await self._account(org_id, identity, proved, caller)
-        user = await self._people.user(org_id, user_id)
-        return await self._sessions.begin(org_id, user_id, user, "oidc", caller)
+        return await self._sessions.begin(org_id, user_id, "oidc", caller)
 
     async def link(
         self, org_id: str, user_id: UUID, name: str, returned: Returned, caller: Caller

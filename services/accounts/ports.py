@@ -244,6 +244,7 @@ class Issuing(Protocol):
         region: str,
         email: str | None,
         session: UUID,
+        generation: int,
         lifetime: timedelta,
     ) -> str:
         """Return a bearer token."""

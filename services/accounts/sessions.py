@@ -79,7 +79,6 @@ class Sessions:
         self,
         org_id: str,
         user_id: UserId,
-        user: User,
         method: SignInMethod,
         caller: Caller,
     ) -> Tokens:
@@ -104,7 +103,8 @@ class Sessions:
             signed_in, caller, org_id=org_id, actor=holder(user_id)
         )
         await self._store.begin(session)
-        return self._tokens(session, user)
+        # A role that is taken meanwhile has no session to outdate before this moment.
+        return self._tokens(session, await self._user(session))
 
     async def refresh(self, token: str, caller: Caller) -> Tokens:
         """Return the session's next tokens, or raise `Unauthenticated`."""
@@ -169,6 +169,7 @@ class Sessions:
                 region=self._region,
                 email=email_of(user),
                 session=session.session_id,
+                generation=session.generation,
                 lifetime=lifetime,
             ),
             expires_in=seconds(lifetime),

@@ -1,7 +1,10 @@
-"""The job `end_sessions`: who may sign in no more is signed out, wherever they are."""
+"""The job `end_sessions`: who may sign in no more is signed out, wherever they are.
+
+Whose roles or address changed goes on, with tokens that say so.
+"""
 
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, assert_never
 from uuid import UUID
 
 import msgspec
@@ -25,6 +28,10 @@ class SessionStore(Protocol):
         """End the sessions of a user that began until a moment, and return which."""
         ...
 
+    async def outdate(self, user_id: UUID) -> None:
+        """Have the access tokens of a user believed no more; sessions go on."""
+        ...
+
     async def forget_user(self, user_id: UUID) -> None:
         """Forget the password and the sessions of a user."""
         ...
@@ -39,7 +46,12 @@ class EndSessions:
     async def __call__(self, lease: Lease) -> None:
         """End the sessions that a job names."""
         body = msgspec.convert(lease.job.body, EndSessionsBody)
-        if body.why == "erased":
-            await self._store.forget_user(body.user_id)
-        else:
-            await self._store.end_all(body.user_id, body.why, until=body.until)
+        match body.why:
+            case "erased":
+                await self._store.forget_user(body.user_id)
+            case "deactivated":
+                await self._store.end_all(body.user_id, body.why, until=body.until)
+            case "changed":
+                await self._store.outdate(body.user_id)
+            case _:
+                assert_never(body.why)

@@ -264,7 +264,7 @@ async def application(
     limits: Limits = Limits(proxies=1),  # noqa: B008 - frozen
 ) -> AsyncIterator[web.Application]:
     """Yield what answers HTTP."""
-    ended: set[UUID | None] = set()
+    ended: dict[UUID, int] = {}
     async with (
         signing_in(settings, api, ended) as accounts,
         bearers(settings, api, ended) as believed,

@@ -12,7 +12,12 @@ from msgspec.structs import replace
 
 from infra.clock import new_id, now
 from infra.postgres.pool import Pool, open_pool
-from infra.postgres.sign_in import PRUNE, PostgresStore, follow_ended
+from infra.postgres.sign_in import (
+    EVERY_GENERATION,
+    PRUNE,
+    PostgresStore,
+    follow_ended,
+)
 from services.accounts.ports import Handshake, Rate, Session
 from tests.postgres_ladder import Database
 
@@ -31,7 +36,7 @@ async def pool(database: Database) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def store(pool: Pool) -> PostgresStore:
-    return PostgresStore(pool, set())
+    return PostgresStore(pool, {})
 
 
 def session(user_id: UUID | None = None) -> Session:
@@ -162,12 +167,35 @@ async def test_a_session_that_ends_elsewhere_is_known_here(
     kept = session()
     await store.begin(kept)
     await store.end(kept.session_id, "signed-out")
-    ended: set[UUID | None] = set()
+    ended: dict[UUID, int] = {}
     following = asyncio.create_task(follow_ended(pool, ended))
     async with asyncio.timeout(10):
         while kept.session_id not in ended:  # noqa: ASYNC110 - a set wakes no one
             await asyncio.sleep(0.005)
     following.cancel()
+
+
+async def test_whose_tokens_are_outdated_goes_on_with_the_next_ones(
+    pool: Pool, store: PostgresStore
+) -> None:
+    kept, ended_since, other = session(), session(), session()
+    for each in (kept, ended_since, other):
+        await store.begin(each)
+    await store.renew(kept.session_id, 1, idle=timedelta(days=1))
+    await store.outdate(kept.user_id)
+    await store.end(ended_since.session_id, "signed-out")
+    outdated: dict[UUID, int] = {kept.session_id: 1}
+    following = asyncio.create_task(follow_ended(pool, outdated))
+    async with asyncio.timeout(10):
+        while ended_since.session_id not in outdated:  # noqa: ASYNC110 - it wakes no one
+            await asyncio.sleep(0.005)
+    following.cancel()
+    assert outdated[kept.session_id] == 2
+    assert outdated[ended_since.session_id] == EVERY_GENERATION
+    assert other.session_id not in outdated
+    renewed = await store.renew(kept.session_id, 2, idle=timedelta(days=1))
+    assert renewed is not None
+    assert renewed.generation == 3
 
 
 async def test_what_has_no_effect_any_more_is_pruned(

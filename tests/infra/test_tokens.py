@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import Unauthenticated
+from infra.postgres.sign_in import EVERY_GENERATION
 from infra.tokens import (
     BadKey,
     Issuer,
@@ -68,7 +69,7 @@ def verifier(watch: Watch) -> TokenVerifier:
 def test_a_token_of_a_session_is_believed_until_the_session_ends(
     issuer: Issuer, watch: Watch
 ) -> None:
-    session, ended = UUID(int=1), set[UUID | None]()
+    session, ended = UUID(int=1), dict[UUID, int]()
     verifier = TokenVerifier(
         [KEY.public_key()],
         issuer="us",
@@ -77,11 +78,19 @@ def test_a_token_of_a_session_is_believed_until_the_session_ends(
         clock=watch,
         ended=ended,
     )
-    token = issuer.issue("user:mila", org="library", session=session)
-    assert verifier.verify(token).session_id == session
-    ended.add(session)
+    first, second, third = (
+        issuer.issue("user:mila", org="library", session=session, generation=number)
+        for number in (1, 2, 3)
+    )
+    assert verifier.verify(first).session_id == session
+    ended[session] = 2
+    for outdated in (first, second):
+        with pytest.raises(Unauthenticated, match="to be refreshed"):
+            verifier.verify(outdated)
+    verifier.verify(third)
+    ended[session] = EVERY_GENERATION
     with pytest.raises(Unauthenticated, match="session has ended"):
-        verifier.verify(token)
+        verifier.verify(third)
     verifier.verify(issuer.issue("user:mila", org="library"))
 
 

@@ -36,6 +36,15 @@ async def status_of_me(up: Up, token: str) -> int:
         return found.status
 
 
+async def roles_of(up: Up, token: str) -> Any:  # noqa: ANN401 - JSON
+    """Return the roles that a token is believed to give."""
+    headers = {"Authorization": f"Bearer {token}"}
+    url = f"{up.url}/v1/auth/me"
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as found:
+        assert found.status == 200
+        return (await found.json())["roles"]
+
+
 async def code(up: Up) -> str:
     """Ask for a code and return it, once it has come."""
     folder = Path(up.data_dir) / OUTBOX
@@ -72,9 +81,15 @@ async def test_from_an_organisation_to_the_end_of_an_account(up: Up) -> None:
     assert granted.json["user_id"] == tokens["user_id"]
     (row,) = (await ask(up, "users", "list")).json["users"]
     assert (row["email"], row["grants"]) == (EMAIL, ["testing:user", "testing:viewer"])
+    assert await status_of_me(up, tokens["access_token"]) == 200
     assert (await ask(up, "users", "revoke", EMAIL, "testing", "viewer")).code == 0
 
-    assert await status_of_me(up, tokens["access_token"]) == 200
+    async with asyncio.timeout(30):
+        while await status_of_me(up, tokens["access_token"]) != 401:  # noqa: ASYNC110 - another process decides
+            await asyncio.sleep(0.05)
+    tokens = await auth(up, "refresh", refresh_token=tokens["refresh_token"])
+    assert tokens["status"] == 200, tokens
+    assert await roles_of(up, tokens["access_token"]) == ["testing:user"]
     left = await ask(up, "users", "deactivate", tokens["user_id"], "--reason", "Left")
     assert left.code == 0, left
     async with asyncio.timeout(30):
