@@ -103,7 +103,7 @@ def make_app(
         admission=admission,
     )
     waiting = Waiting(log=log, caught_up=caught_up, seconds=limits.wait_seconds)
-    live = Live(metrics=metrics, limits=limits)
+    live = Live(metrics=metrics, limits=limits, identify=identify)
     readings = Readings(handle=handler.handle, limits=limits, clock=clock, ids=ids)
     table_routes = Tables(
         tables=tables,

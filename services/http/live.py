@@ -1,7 +1,8 @@
 """Connections that stay open: counted per actor, written at the client's own pace.
 
 One that takes nothing for long is closed; shutting down ends them all, and clients come
-back to another process.
+back to another process. Each is as good as its token: before anything is written, who
+asked is looked at again.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import structlog
 from aiohttp import web
 
 from events.errors import Failure, TooMany
+from services.http.asking import Identify
 from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.identity import Identity
@@ -34,8 +36,9 @@ _log: Final = structlog.get_logger()
 class Live:
     """The open connections of a process."""
 
-    def __init__(self, *, metrics: Metrics, limits: Limits) -> None:
+    def __init__(self, *, metrics: Metrics, limits: Limits, identify: Identify) -> None:
         self._metrics = metrics
+        self._identify = identify
         self._limits = limits
         self._open: Counter[tuple[str, str]] = Counter()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -65,6 +68,7 @@ class Live:
         await response.prepare(request)
 
         async def write(chunk: bytes) -> None:
+            self._identify(request)
             await asyncio.wait_for(response.write(chunk), self._limits.drop_seconds)
 
         feeding = asyncio.ensure_future(feed(write))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -182,6 +183,21 @@ async def test_an_actor_has_few_feeds() -> None:
             answer = await world.get("/v1/events", Accept="text/event-stream")
             assert is_problem(answer, 429)
             assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_a_feed_is_as_good_as_its_token() -> None:
+    async with open_world(limits=Limits(heartbeat_seconds=0.05)) as world:
+        await make(world, 1)
+        token = world.token(lifetime=timedelta(seconds=2))
+        headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+        async with (
+            asyncio.timeout(10),
+            world.http.get(f"{world.url}/v1/events", headers=headers) as source,
+        ):
+            assert source.status == 200
+            assert b"PersonaCreated" in await source.read()
+        again = await world.request("GET", "/v1/events", headers=headers)
+        assert is_problem(again, 401)
 
 
 async def test_a_client_that_takes_nothing_is_dropped() -> None:
