@@ -3,8 +3,8 @@
 from infra.postgres.migrations.upgrading import apply
 
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 
 
 def upgrade() -> None:
