@@ -7,7 +7,8 @@ Totals since the start do not fall: a column that does is none. `SystemAgent` is
 deaths, if that adds up to what was said of all.
 
 An attempt to reproduce is an action `reproduce` whose details say what became of it. As
-models may record only those that succeed, one that failed has to be among them.
+models may record only those that succeed, one that failed has to be among them; as they
+may record only some actions, those that succeeded have to be as many as were born.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -94,7 +95,9 @@ def recorded_elsewhere(recording: OutsideRecording) -> Run:
     tables = tables_of(recording)
     names = Names(tables.get("agents", {}).get("agent_id", ()))
     agents = _agents(tables, names)
-    actions, tried = _actions(tables.get("agent_actions"), names)
+    founded = agents.birth_time.min() if len(agents.birth_time) else 0
+    born = int((agents.birth_time > founded).sum())
+    actions, tried = _actions(tables.get("agent_actions"), names, born)
     return Run(
         steps=_steps(tables.get("simulation_steps", {}), agents),
         agents=agents,
@@ -343,17 +346,20 @@ def _resources(table: Table | None) -> Resources | None:
 
 
 def _actions(
-    table: Table | None, names: Names
+    table: Table | None, names: Names, born: int
 ) -> tuple[Actions | None, Reproductions | None]:
     if table is None:
         return None, None
     count = len(table["step_number"])
     details = [_said(each) for each in table.get("details", [None] * count)]
+    kinds = _coded(table["action_type"])
     targets = table.get("action_target_id")
+    if targets is not None:  # a child is no other agent that one acts on
+        targets = np.where(kinds.rows(REPRODUCE), None, targets)
     actions = Actions(
         step_number=_ints(table["step_number"]),
         agent_id=names.numbers(table["agent_id"]),
-        action_type=_coded(table["action_type"]),
+        action_type=kinds,
         action_target_id=None if targets is None else names.numbers(targets),
         resources_before=_amounts(table, "resources_before", count),
         resources_after=_amounts(table, "resources_after", count),
@@ -361,15 +367,16 @@ def _actions(
         succeeded=np.array([bool(each.succeeded) for each in details], dtype=bool),
         told=np.array([each.succeeded is not None for each in details], dtype=bool),
     )
-    return actions, _reproductions(actions, details)
+    return actions, _reproductions(actions, details, born)
 
 
 def _reproductions(
-    actions: Actions, details: Sequence[Details]
+    actions: Actions, details: Sequence[Details], born: int
 ) -> Reproductions | None:
     waited = np.array([each.outcome == WAITED for each in details], dtype=bool)
     tried = actions.action_type.rows(REPRODUCE) & actions.told & ~waited
-    if not (tried & ~actions.succeeded).any():
+    won = int((tried & actions.succeeded).sum())
+    if not (tried & ~actions.succeeded).any() or won < born:
         return None
     return Reproductions(
         step_number=actions.step_number[tried],

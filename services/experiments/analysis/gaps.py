@@ -54,8 +54,8 @@ BY_TYPE: Final = (
     " add up to total_agents"
 )
 ATTEMPTS: Final = (
-    "agent_actions of the type reproduce whose details say what became of them,"
-    " those that failed among them"
+    "agent_actions of the type reproduce whose details say what became of them, those"
+    " that failed among them, and as many that succeeded as agents were born"
 )
 DEATHS: Final = "agents.death_time, or agent_deaths"
 OUTCOMES: Final = "agent_actions.details with outcome or success"

@@ -1,7 +1,7 @@
 """Simulations are exported as files that other tools open."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -188,6 +188,32 @@ def _told(table: pa.Table) -> list[str]:
     )
 
 
+def different(one: object, other: object, path: str) -> Iterator[str]:
+    """Yield where two answers differ, and how."""
+    match one, other:
+        case dict(), dict() if one.keys() == other.keys():
+            for name in one:
+                yield from different(one[name], other[name], f"{path}.{name}")
+        case list(), list() if len(one) == len(other):
+            for at, pair in enumerate(zip(one, other, strict=True)):
+                yield from different(*pair, f"{path}[{at}]")
+        case _ if one != other:
+            yield f"{path}: {one!r:.200} is not {other!r:.200}"
+
+
+def unordered(found: object) -> object:
+    """Return answers but for their order and what is lost in rounding."""
+    match found:
+        case dict():
+            return {name: unordered(each) for name, each in found.items()}
+        case list():
+            return sorted(map(unordered, found), key=repr)
+        case float():
+            return float(f"{found:.7g}")
+        case _:
+            return found
+
+
 def _sorted(rows: Iterable[Row]) -> list[str]:
     return sorted(map(repr, rows))
 
@@ -289,10 +315,15 @@ async def test_an_exported_file_is_imported_as_it_was(up: Up, tmp_path: Path) ->
     made_here, recorded = [
         (await experiments(up, "analyse", each)).json for each in (run, there)
     ]
-    unanswered = {gap["question"] for gap in recorded["gaps"]}
-    assert unanswered == {gap["question"] for gap in made_here["gaps"]}
-    for question in made_here.keys() - {"reproduction", "advantages", "gaps"}:
-        assert recorded[question] == made_here[question], question
+    open_there = {gap["question"] for gap in recorded.pop("gaps")}
+    open_here = {gap["question"] for gap in made_here.pop("gaps")}
+    assert open_there - open_here == {"reproduction", "advantages.reproduction"}
+    # Attempts to reproduce are all known here, and there where actions were captured.
+    for question in ("reproduction", "advantages"):
+        del recorded[question], made_here[question]
+    # The tables have whole steps of mean ages.
+    del recorded["population"]["age"], made_here["population"]["age"]
+    assert [*different(unordered(recorded), unordered(made_here), "")] == []
     page = tmp_path / "there.html"
     drawn = await experiments(up, "report", there, "--html", page)
     assert drawn.code == 0, drawn

@@ -78,7 +78,7 @@ WHOLE: Batch = {
         "step_number": [1, 2, 3, 4],
         "agent_id": ["ant", "ant", "bee", "bee"],
         "action_type": ["attack", "reproduce", "reproduce", "reproduce"],
-        "action_target_id": ["bee", None, None, None],
+        "action_target_id": ["bee", "cat", None, None],
         "resources_before": [1.0] * 4,
         "resources_after": [2.0] * 4,
         "reward": [1.0] * 4,
@@ -151,6 +151,7 @@ def test_what_was_recorded_whole_is_answered_whole() -> None:
         ("system", 2),
         ("independent", 1),
     ]
+    assert sure(found.behaviour).interactive.count == 1  # and not with one's child
     tried = sure(found.reproduction)
     assert (tried.success.count, tried.success.n) == (1, 3)
     assert set(tried.failures) == {"too little", "crowded"}
@@ -195,6 +196,13 @@ def test_only_successes_do_not_make_reproduction_certain() -> None:
     found = answers({**WHOLE, "agent_actions": actions})
     assert found.reproduction is None
     assert "failed" in gaps(found)["reproduction"]
+
+
+def test_a_sample_of_actions_does_not_tell_who_reproduced() -> None:
+    kinds = {**WHOLE["agents"], "birth_time": [0, 2, 3]}
+    found = answers({**WHOLE, "agents": kinds})
+    assert found.reproduction is None
+    assert "as agents were born" in gaps(found)["advantages.reproduction"]
 
 
 def test_a_total_that_falls_is_no_total_and_gaps_between_steps_are_no_zeros() -> None:
