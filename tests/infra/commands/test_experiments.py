@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from events.experiments.common import Capture
+from infra.embedded import running_stack
+from infra.operations.querying import query
 from services.engines.population.chunks import Begin
 from services.engines.population.configuration import Configuration
 from services.engines.population.making import Making
@@ -40,12 +42,19 @@ async def made(up: Up, *words: object) -> Answer:
     )
 
 
-async def sql(up: Up, query: str) -> list[dict[str, object]]:
-    """Read the tables of experiments."""
-    where = ("--data-dir", up.data_dir, "--json", "--org", ORG)
-    answer = await rehearsal("sql", "experiments", query, *where)
-    rows: list[dict[str, object]] = answer.json["rows"]
-    return rows
+async def sql(up: Up, statement: str) -> list[dict[str, object]]:
+    """Read the tables of experiments by what `rehearsal sql` asks, as its JSON."""
+    there = running_stack(up.data_dir)
+    assert there is not None
+    found = await query(
+        owner=there.owner,
+        reader=there.reader,
+        schema="experiments",
+        statement=statement,
+        org_id=ORG,
+    )
+    told = msgspec.json.encode(found.rows, enc_hook=str)
+    return msgspec.json.decode(told, type=list[dict[str, object]])
 
 
 async def test_the_same_seed_gives_the_same_runs_over_either_broker(
@@ -118,14 +127,14 @@ async def test_rows_come_into_the_tables_when_asked_for(up: Up) -> None:
     run = (await made(up)).json["runs"][0]["simulation_id"]
     asked = await experiments(up, "rows", run, "--from", 10, "--to", 19)
     assert asked.code == 0
-    query = f"""
+    counted = f"""
         SELECT count(DISTINCT step_number) AS steps
         FROM agent_states
         JOIN simulations USING (simulation_id)
         WHERE _id = '{run}'
     """  # noqa: S608 - an id of ours
     async with asyncio.timeout(60):
-        while (await sql(up, query))[0]["steps"] != 10:
+        while (await sql(up, counted))[0]["steps"] != 10:
             pass
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -36,9 +37,18 @@ KEYS = {
 JSON_COLUMNS = {"parameters", "results_summary", "variables"}
 
 
-async def test_a_run_is_exported_with_keys_that_hold(up: Up, tmp_path: Path) -> None:
-    found = await made(up, "--capture", 50)
-    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
+@pytest.fixture(scope="module")
+async def found(up: Up) -> Any:  # noqa: ANN401 - JSON
+    """Return what an experiment came to, every fiftieth step of which is in tables."""
+    return (await made(up, "--capture", 50)).json
+
+
+async def test_a_run_is_exported_with_keys_that_hold(
+    up: Up,
+    tmp_path: Path,
+    found: Any,  # noqa: ANN401 - JSON
+) -> None:
+    run, out = found["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
     exported = await experiments(up, "export", run, "--out", out)
     again = await experiments(up, "export", run, "--out", out)
 
@@ -62,10 +72,11 @@ async def test_a_run_is_exported_with_keys_that_hold(up: Up, tmp_path: Path) -> 
 
 
 async def test_an_exported_file_opens_in_tools_that_read_its_keys(
-    up: Up, tmp_path: Path
+    up: Up,
+    tmp_path: Path,
+    found: Any,  # noqa: ANN401 - JSON
 ) -> None:
-    found = await made(up, "--capture", 50)
-    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
+    run, out = found["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
     await experiments(up, "export", run, "--out", out)
     engine = create_engine(f"sqlite:///{out}")
     known = MetaData()
@@ -102,10 +113,12 @@ async def test_an_exported_file_opens_in_tools_that_read_its_keys(
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])
 async def test_a_run_is_exported_as_typed_columns(
-    up: Up, tmp_path: Path, kind: str
+    up: Up,
+    tmp_path: Path,
+    found: Any,  # noqa: ANN401 - JSON
+    kind: str,
 ) -> None:
-    found = await made(up, "--capture", 50)
-    report, out = found.json["runs"][0], tmp_path / "run"
+    report, out = found["runs"][0], tmp_path / "run"
     run = report["simulation_id"]
     asked = ("export", run, "--out", out, "--format", kind)
     exported = await experiments(up, *asked)
@@ -136,12 +149,16 @@ async def test_a_run_is_exported_as_typed_columns(
     assert str(simulations.field("start_time").type) == "timestamp[us, tz=UTC]"
 
 
-async def test_nothing_is_left_of_an_export_that_fails(up: Up, tmp_path: Path) -> None:
+async def test_nothing_is_left_of_an_export_that_fails(
+    up: Up,
+    tmp_path: Path,
+    found: Any,  # noqa: ANN401 - JSON
+) -> None:
     nobody = "01932c5e-7b00-71ff-8000-0000000000ff"
     for kind in ("sqlite", "parquet", "arrow"):
         asked = ("export", nobody, "--out", tmp_path / "run", "--format", kind)
         assert (await experiments(up, *asked)).problem[0] == "Missing"
-    run = (await made(up)).json["runs"][0]["simulation_id"]
+    run = found["runs"][0]["simulation_id"]
     answer = await experiments(up, "export", run, "--out", tmp_path / "no" / "run")
     assert answer.problem[0] == "Missing"
     assert names(tmp_path) == set()
@@ -218,10 +235,13 @@ def _sorted(rows: Iterable[Row]) -> list[str]:
     return sorted(map(repr, rows))
 
 
-async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
-    found = await made(up, "--capture", 50)
+async def test_a_report_is_a_page_and_images(
+    up: Up,
+    tmp_path: Path,
+    found: Any,  # noqa: ANN401 - JSON
+) -> None:
     run, page, images = (
-        found.json["runs"][0]["simulation_id"],
+        found["runs"][0]["simulation_id"],
         tmp_path / "run.html",
         tmp_path / "images",
     )
@@ -229,7 +249,7 @@ async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
     told = await experiments(up, *asked)
     again = await experiments(up, *asked)
     whole = await experiments(
-        up, "report", found.json["experiment_id"], "--html", tmp_path / "all.html"
+        up, "report", found["experiment_id"], "--html", tmp_path / "all.html"
     )
     nowhere = await experiments(up, "report", run)
 
@@ -248,7 +268,7 @@ async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
             "map",
         )
     }
-    assert found.json["runs"][0]["state_hash"] in page.read_text()
+    assert found["runs"][0]["state_hash"] in page.read_text()
     assert "over runs" in (tmp_path / "all.html").read_text()
     assert names(tmp_path) == {"run.html", "images", "all.html"}
 
@@ -256,7 +276,7 @@ async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
     query = f"SELECT simulation_id FROM simulations WHERE _id = '{run}'"  # noqa: S608 - an id of ours
     ((number,),) = [row.values() for row in await sql(up, query)]
     assert isinstance(number, int)
-    key = UUID(found.json["experiment_id"])
+    key = UUID(found["experiment_id"])
     async with Client(up.url, token.json["token"]) as client:
         report = await client.report(number)
         assert await client.report_page(number, step=50) == page.read_text()
@@ -271,14 +291,17 @@ async def test_a_report_is_a_page_and_images(up: Up, tmp_path: Path) -> None:
         contrasts = await client.comparison(key)
     assert drawn.startswith(b"<?xml")
     assert {f"{each.name}.png" for each in report.charts} == names(images)
-    assert report.about["hash of the state"] == found.json["runs"][0]["state_hash"]
+    assert report.about["hash of the state"] == found["runs"][0]["state_hash"]
     assert answers.population is not None
     assert (answers.population.steps, contrasts.runs) == (401, 2)
 
 
-async def test_an_exported_file_is_imported_as_it_was(up: Up, tmp_path: Path) -> None:
-    found = await made(up, "--capture", 50)
-    run, out = found.json["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
+async def test_an_exported_file_is_imported_as_it_was(
+    up: Up,
+    tmp_path: Path,
+    found: Any,  # noqa: ANN401 - JSON
+) -> None:
+    run, out = found["runs"][0]["simulation_id"], tmp_path / "run.sqlite"
     await experiments(up, "export", run, "--out", out)
     where = ("--data-dir", up.data_dir, "--json", "--org", ORG)
     first = (await rehearsal("import", "agentfarm", out, *where)).json
