@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import asyncpg
 import msgspec
@@ -20,6 +20,7 @@ import psutil
 from infra.embedded import running_stack
 from infra.sealing import ensure_master_keys
 from infra.wiring import MASTER_KEY
+from tests.infra.commands.forking import forks, number
 from tests.postgres_ladder import Database
 
 
@@ -56,7 +57,12 @@ async def rehearsal(
     content: bytes = b"",
     environment: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Run a command to its end, with some content on standard input."""
+    """Run a command to its end, with some content on standard input.
+
+    One in an environment of its own begins from nothing; others are forked.
+    """
+    if environment is None:
+        return await _forked([str(word) for word in words], content)
     with tempfile.TemporaryFile() as told:
         process = await asyncio.create_subprocess_exec(
             *COMMAND,
@@ -64,7 +70,7 @@ async def rehearsal(
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=told,
-            env=_environment(environment or {}),
+            env=_environment(environment),
         )
         try:
             async with asyncio.timeout(LONGEST):
@@ -72,13 +78,39 @@ async def rehearsal(
         except TimeoutError:
             process.kill()
             await process.wait()
-            told.seek(0)
-            message = f"{words} has not ended: {told.read().decode()[-8_000:]}"
-            raise AssertionError(message) from None
+            raise _unended(words, told) from None
         told.seek(0)
         err = told.read().decode()
     assert process.returncode is not None
     return Answer(code=process.returncode, out=out, err=err)
+
+
+async def _forked(words: Sequence[str], content: bytes) -> Answer:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as told:
+        given.write(content)
+        given.seek(0)
+        taking, giving = os.pipe()
+        with open(taking, "rb") as out:  # noqa: ASYNC230, PTH123 - a pipe
+            streams = [given.fileno(), giving, told.fileno()]
+            with forks().ask(words, _environment({}), streams) as telling:
+                os.close(giving)
+                pid = await asyncio.to_thread(number, telling)
+                ending = asyncio.gather(
+                    asyncio.to_thread(out.read), asyncio.to_thread(number, telling)
+                )
+                done, _ = await asyncio.wait([ending], timeout=LONGEST)
+                if not done:
+                    os.kill(pid, signal.SIGKILL)
+                    await ending
+                    raise _unended(words, told)
+                answered, code = ending.result()
+        told.seek(0)
+        return Answer(code=code, out=answered, err=told.read().decode())
+
+
+def _unended(words: Sequence[object], told: IO[bytes]) -> AssertionError:
+    told.seek(0)
+    return AssertionError(f"{words} has not ended: {told.read().decode()[-8_000:]}")
 
 
 @contextmanager

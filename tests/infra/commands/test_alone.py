@@ -31,7 +31,9 @@ async def test_a_command_runs_without_a_stack(
     file.write_bytes(recorded())
     words = [str(file) if word == "FILE" else word for word in CALLS[name]]
     answer = await rehearsal(
-        *words, "--data-dir", idle, "--json", content=create("Alone")
+        *(*words, "--data-dir", idle, "--json"),
+        content=create("Alone"),
+        environment={},  # so that it begins from nothing
     )
     assert answer.code == 0, answer
     assert isinstance(answer.json, dict)
