@@ -39,7 +39,7 @@ from services.experiments.common import (
 LAST_SEED: Final = 9_223_372_036_854_775_807
 UNITS: Final = 10_000  # of a value that was sampled
 CHUNK: Final = 500  # steps, from which on a run is taken up again
-AGENT_STEPS: Final = 100_000  # in a chunk, where so many agents may live
+AGENT_STEPS: Final = 150_000  # in a chunk, where so many agents may live
 
 
 class GivenCapture(

@@ -19,7 +19,9 @@ EXPERIMENT = ExperimentId(UUID("01932c5e-7b00-7101-8000-000000000001"))
 SIMULATION = SimulationId(UUID("01932c5e-7b00-7102-8000-000000000002"))
 BRANCH = SimulationId(UUID("01932c5e-7b00-7103-8000-000000000003"))
 NOBODY = UUID("01932c5e-7b00-71ff-8000-0000000000ff")
-SMALL = configuration({"population": {"system": 4, "independent": 4, "control": 4}})
+SMALL = configuration(  # recorded in chunks of 333 steps
+    {"population": {"system": 4, "independent": 4, "control": 4, "maximum": 450}}
+)
 STRENGTH = "combat.base_attack_strength"
 DESIGN = GivenDesign(
     configuration=SMALL, grid={STRENGTH: [2, 40]}, iterations=2, seed=7, steps=40
