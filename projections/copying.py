@@ -7,7 +7,7 @@ rows of one chunk, a thread makes those of the next.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, cast
@@ -48,7 +48,7 @@ SELECT sha256, size, content
 """
 
 Told = Recorded[ChunkRecorded] | Recorded[RowsRecorded]
-Bodies = dict[str, dict[str, bytes]]
+Tables = dict[str, bytes]
 
 
 class DamagedError(UnwritableError):
@@ -56,6 +56,37 @@ class DamagedError(UnwritableError):
 
     def __init__(self, name: str, error: Exception) -> None:
         super().__init__(f"the body {name} is damaged: {error}")
+
+
+class Bodies:
+    """What events name, opened where and when it is first needed.
+
+    Threads may use it one after another.
+    """
+
+    def __init__(self, packs: Mapping[str, tuple[int, bytes]]) -> None:
+        self._packs = packs
+        self._opened: dict[str, Tables] = {}
+
+    def rows(self, name: str, source: str) -> "Rows":
+        """Return the rows of a body's table.
+
+        Raises `UnwritableError` where there is no such body, or it is damaged.
+        """
+        try:
+            return decoded(self._tables(name)[source])
+        except (zstandard.ZstdError, Malformed, KeyError) as error:
+            raise DamagedError(name, error) from error
+
+    def _tables(self, name: str) -> Tables:
+        if name not in self._opened:
+            if name not in self._packs:
+                message = f"the body {name} is not there"
+                raise UnwritableError(message)
+            size, content = self._packs[name]
+            unpack = zstandard.ZstdDecompressor().decompress
+            self._opened[name] = unpacked(unpack(content, max_output_size=size))
+        return self._opened[name]
 
 
 async def fill(
@@ -126,17 +157,9 @@ async def read(sql: Sql, portion: Sequence[Told], sources: AbstractSet[str]) -> 
         if any(each.event.rows.get(source) for source in sources)
     }
     if not wanted:
-        return {}
-    unpack = zstandard.ZstdDecompressor().decompress
-    bodies: Bodies = {}
-    for row in await sql.fetch(GET, sorted(wanted)):
-        name = row["sha256"].hex()
-        try:
-            content = unpack(row["content"], max_output_size=row["size"])
-            bodies[name] = unpacked(content)
-        except (zstandard.ZstdError, Malformed) as error:
-            raise DamagedError(name, error) from error
-    return bodies
+        return Bodies({})
+    found = await sql.fetch(GET, sorted(wanted))
+    return Bodies({row["sha256"].hex(): (row["size"], row["content"]) for row in found})
 
 
 async def clear(sql: Sql, target: Target, event: RowsRecorded) -> None:
@@ -158,13 +181,7 @@ def packed_rows(
     Raises `UnwritableError` where there is no such body, or it is damaged.
     """
     event = told.event
-    if event.body not in bodies:
-        message = f"the body {event.body} is not there"
-        raise UnwritableError(message)
-    try:
-        rows: Rows = decoded(bodies[event.body][filling.source])
-    except (Malformed, KeyError) as error:
-        raise DamagedError(event.body, error) from error
+    rows = bodies.rows(event.body, filling.source)
     values = {**filling.arrange(rows, event), "org_id": told.org_id}
     return packed(table, len(rows), values)
 
