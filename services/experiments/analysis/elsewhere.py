@@ -355,7 +355,8 @@ def _actions(
     kinds = _coded(table["action_type"])
     targets = table.get("action_target_id")
     if targets is not None:  # a child is no other agent that one acts on
-        targets = np.where(kinds.rows(REPRODUCE), None, targets)
+        targets = np.array(targets, dtype=object)
+        targets[kinds.rows(REPRODUCE)] = None
     actions = Actions(
         step_number=_ints(table["step_number"]),
         agent_id=names.numbers(table["agent_id"]),
