@@ -116,6 +116,7 @@ def test_a_reading_is_an_act_about_what_was_read() -> None:
         "first": 1,
         "last": 2,
         "subject_ids": [str(ADA)],
+        "table": None,
     }
 
 
