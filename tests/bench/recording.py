@@ -62,7 +62,7 @@ from tests.bench.workload import ORG, REGION
 
 ROW: Final = "recording"
 AT_A_TIME: Final = 4  # runs, as a worker has
-TURNS: Final = 3  # of a round, the first of which opens connections
+TURNS: Final = 2  # of a round, the first of which opens connections
 STEPS: Final = 2_000
 SEEKS: Final = 200
 KEPT: Final = Configuration()
