@@ -32,6 +32,13 @@ SELECT count(*)
 FROM es.parked
 """
 
+STALE: Final = """
+SELECT name
+FROM es.projections
+WHERE state = 'stale'
+ORDER BY 1
+"""
+
 OLDEST: Final = """
 SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)
 FROM pg_stat_activity
@@ -56,6 +63,7 @@ async def examine(*, owner: str, app: str, keys: str) -> list[Finding]:
     try:
         findings.append(await _look("migrations", lambda: _migrations(owner)))
         findings.append(await _look("projections", lambda: _projections(connection)))
+        findings.append(await _look("read tables", lambda: _stale(connection)))
         findings.append(await _look("parked events", lambda: _parked(connection)))
         findings.append(await _look("transactions", lambda: _oldest(connection)))
     finally:
@@ -94,6 +102,16 @@ async def _projections(connection: asyncpg.Connection) -> tuple[bool, str]:
         return False, "none has run; run `rehearsal up` or `rehearsal project`"
     told = ", ".join(f"{row['projection']} {row['behind']} behind" for row in rows)
     return all(row["behind"] < BEHIND for row in rows), told
+
+
+async def _stale(connection: asyncpg.Connection) -> tuple[bool, str]:
+    names = [row["name"] for row in await connection.fetch(STALE)]
+    if names:
+        return False, (
+            f"as an earlier version left them: {' '.join(names)}; run "
+            "`rehearsal projections rebuild --switch` with these names"
+        )
+    return True, "of this version"
 
 
 async def _parked(connection: asyncpg.Connection) -> tuple[bool, str]:

@@ -55,6 +55,11 @@ def translating() -> Iterator[None]:
         yield
     except asyncpg.DataError as error:
         raise Malformed("A value is beyond what its column holds.") from error
+    except (asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError) as error:
+        message = (
+            f"A read table is not of this version ({error}): see `rehearsal doctor`."
+        )
+        raise Unavailable(message) from error
     except (
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
@@ -77,8 +82,8 @@ class PoolReader:
     ) -> Sequence[Row]:
         """Return the rows that the identity may see.
 
-        Raises `Unavailable` where the database is away, slow, or has no such table
-        yet, and `Malformed` where a value is beyond its type.
+        Raises `Unavailable` where the database is away, slow, or has no such table or
+        column yet, and `Malformed` where a value is beyond its type.
         """
         with translating():
             try:

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from events.errors import Unavailable
 from infra.clock import new_id
 from infra.postgres.pool import open_pool
 from projections.builds import ensure
@@ -361,6 +362,26 @@ async def test_an_identity_ends_with_its_read(
         assert len(await reader.read(identity, query, ())) == 1
         async with pool.acquire() as connection:
             assert await connection.fetch(query) == []
+
+
+async def test_a_table_that_an_upgrade_left_behind_is_told_as_such(
+    tables: Tables, database: Database
+) -> None:
+    connection = await asyncpg.connect(database.superuser)
+    try:
+        await connection.execute(
+            "ALTER VIEW testing.simulation_personas RENAME COLUMN name TO called"
+        )
+    finally:
+        await connection.close()
+    assert is_problem(await tables.world.get(PERSONAS), 503)
+    pool = await open_pool(
+        database.app, min_size=1, max_size=1, application_name="tests"
+    )
+    async with pool:
+        query = "SELECT name FROM testing.simulation_personas"
+        with pytest.raises(Unavailable, match="not of this version"):
+            await PoolReader(pool).read(tables.world.identity(), query, ())
 
 
 async def test_every_table_answers_a_page(tables: Tables) -> None:
