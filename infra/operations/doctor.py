@@ -9,6 +9,7 @@ import msgspec
 
 from infra.postgres.migrations import pending
 from infra.settings import SetupError
+from projections.catalogue import GROUPS
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,10 +33,10 @@ SELECT count(*)
 FROM es.parked
 """
 
-STALE: Final = """
-SELECT name
+SHOWN: Final = """
+SELECT name, version, state
 FROM es.projections
-WHERE state = 'stale'
+WHERE state IN ('live', 'stale')
 ORDER BY 1
 """
 
@@ -105,7 +106,16 @@ async def _projections(connection: asyncpg.Connection) -> tuple[bool, str]:
 
 
 async def _stale(connection: asyncpg.Connection) -> tuple[bool, str]:
-    names = [row["name"] for row in await connection.fetch(STALE)]
+    declared = {
+        each.name: each.table.version
+        for group in GROUPS.values()
+        for each in group.projections
+    }
+    names = [
+        row["name"]
+        for row in await connection.fetch(SHOWN)
+        if row["state"] == "stale" or row["version"] < declared.get(row["name"], 0)
+    ]
     if names:
         return False, (
             f"as an earlier version left them: {' '.join(names)}; run "
