@@ -31,6 +31,16 @@ Schema = dict[str, Any]
 JSON: Final = "application/json"
 REPORTED: Final = ("malformed", "missing", "refused", "not-acceptable", "too-large")
 REFERENCE: Final = "#/components/schemas/{name}"
+MESSAGE: Final[Schema] = {
+    "type": "object",
+    "description": "A message of a stream of server-sent events",
+    "properties": {
+        "id": {"type": "string", "description": "Where the stream goes on after it"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": JSON},
+    },
+    "required": ["data"],
+}
 
 
 def reference(name: str) -> Schema:
@@ -365,7 +375,7 @@ def _get_progress() -> Schema:
                 "description": "The progress, or the live feed",
                 "content": {
                     JSON: {"schema": reference("RunProgress")},
-                    SSE: {"schema": {"type": "string"}},
+                    SSE: {"schema": MESSAGE},
                 },
             },
             "204": {"description": "The run had ended at the given position"},
@@ -545,9 +555,7 @@ def _get_steps(name: str, key: Schema, whose: str) -> Schema:
             "200": {
                 "description": "The live feed; the data of a message `steps` are JSON "
                 "of the schema",
-                "content": {
-                    SSE: {"schema": {"type": "string"}, "x-message": reference("Steps")}
-                },
+                "content": {SSE: {"schema": MESSAGE, "x-message": reference("Steps")}},
             },
             "204": {"description": "It has ended, and all was told"},
             **_answers("malformed", "missing", "not-acceptable", "too-many"),
@@ -702,7 +710,7 @@ def _event_paths(limits: Limits) -> Schema:
                                     "required": ["events", "after", "more"],
                                 }
                             },
-                            SSE: {"schema": text},
+                            SSE: {"schema": MESSAGE},
                         },
                     },
                     **_answers("malformed", "not-acceptable", "too-many"),
