@@ -12,11 +12,14 @@ from time import perf_counter
 from typing import Any, Final
 from uuid import uuid5
 
+import msgspec
+
 from events.conversation import MessageAdded
-from events.ids import AgentId, MetricId, PersonaId, ScenarioId, UnitTestId
-from events.log import Append
+from events.ids import MetricId, SetRunId, TrialId, UnitTestId
+from events.log import Append, Write
 from events.message import Event, Recorded
-from events.testing.unit_tests import Criterion, UnitTestCreated
+from events.testing.set_runs import MetricResult
+from events.testing.trials import TrialFinished, TrialStarted
 from infra.clock import new_id
 from infra.postgres.pool import open_pool
 from projections.builds import ensure
@@ -24,15 +27,15 @@ from projections.catalogue import TESTING
 from projections.ddl import tables_schema
 from projections.projection import Column, Group, Projection, Rows, Table
 from projections.runner import PAGE, GroupRunner
-from projections.testing import simulation_unit_tests, trial_entries
+from projections.testing import trial_entries, trials
 from tests.bench.measuring import Bar, Figure, Sample, interleaved, median, rates
 from tests.bench.server import Bench, Place
-from tests.bench.workload import BACKGROUND, SPACE, alone, conversations, fill
+from tests.bench.workload import BACKGROUND, SPACE, conversations, fill, meta
 
 
 ROW: Final = "project"
 MESSAGES: Final = 100_000
-UNIT_TESTS: Final = 30_000
+TRIALS: Final = 30_000
 
 COUNTERS: Final = Table(
     schema=TESTING.name,
@@ -73,12 +76,12 @@ async def measure(bench: Bench) -> list[Figure]:
                 bench, place, trial_entries.PROJECTION, "the table with most rows"
             )
         )
-    if WIDEST is not simulation_unit_tests.PROJECTION:
+    if WIDEST is not trials.PROJECTION:
         message = f"the widest table is now {WIDEST.name}: it needs events here"
         raise AssertionError(message)
-    async with bench.database(f"{ROW}_unit_tests") as place:
+    async with bench.database(f"{ROW}_trials") as place:
         async with place.core() as parts:
-            await fill(parts.log, unit_tests(UNIT_TESTS))
+            await fill(parts.log, judged_trials(TRIALS))
         figures.append(await beside_copy(bench, place, WIDEST, "the widest table"))
     return figures
 
@@ -116,7 +119,8 @@ async def beside_copy(
         ]
 
     async def project(number: int) -> Sample:
-        return await projected(place, numbered(projection, number))
+        sample = await projected(place, numbered(projection, number))
+        return msgspec.structs.replace(sample, done=len(rows))
 
     async def copy(number: int) -> Sample:
         return await copied(place, table, f"copy_{number}", rows)
@@ -127,7 +131,7 @@ async def beside_copy(
     return Figure(
         row=ROW,
         what=f"projection into {told}, {projection.table.name} ({columns} columns)",
-        unit=" events/s",
+        unit=" rows/s",
         value=median(ours),
         rounds=ours,
         against="binary COPY of its rows into the same indexed table",
@@ -182,29 +186,45 @@ async def copied(
         return Sample(done=len(rows), seconds=perf_counter() - began)
 
 
-def unit_tests(number: int) -> Iterator[Append]:
-    """Yield appends that each create a unit test."""
+def judged_trials(number: int) -> Iterator[Append]:
+    """Yield appends that each begin a trial and judge it: two events, one row."""
+    run_id = SetRunId(uuid5(SPACE, "run"))
     for at in range(number):
-        unit_test_id = UnitTestId(uuid5(SPACE, f"unit test {at}"))
-        yield alone(
-            UnitTestCreated(
+        trial_id = TrialId(uuid5(SPACE, f"trial {at}"))
+        unit_test_id = UnitTestId(uuid5(SPACE, f"unit test {at // 4}"))
+        events = (
+            TrialStarted(
+                trial_id=trial_id,
+                run_id=run_id,
                 unit_test_id=unit_test_id,
-                name=f"Refund of booking {at}",
-                description=BACKGROUND,
-                persona_id=PersonaId(uuid5(SPACE, f"persona {at % 200}")),
-                scenario_id=ScenarioId(uuid5(SPACE, f"scenario {at % 1_000}")),
-                service_id=AgentId(uuid5(SPACE, f"agent {at % 5}")),
-                service_version_set_name="stable",
-                max_interactions=30,
-                success_criterions=[
-                    Criterion(
+                index=at % 4,
+                attempt=1,
+            ),
+            TrialFinished(
+                trial_id=trial_id,
+                run_id=run_id,
+                unit_test_id=unit_test_id,
+                index=at % 4,
+                outcome="passed",
+                metric_results=[
+                    MetricResult(
                         metric_id=MetricId(uuid5(SPACE, f"metric {metric}")),
-                        operator="==",
+                        metric_version=1,
+                        name=f"Metric {metric}",
                         value=True,
+                        outcome="passed",
+                        justification=BACKGROUND,
+                        references=[1, 2],
+                        engine="rules/1",
                     )
                     for metric in range(2)
                 ],
-                tags={"area": "booking", "run": str(at % 50)},
+                attempt=1,
             ),
-            f"testing.unit_test-{unit_test_id}",
+        )
+        stream_id = f"testing.trial-{trial_id}"
+        yield Append(
+            meta=meta(),
+            body_hash=bytes(32),
+            writes=(Write(stream_id=stream_id, events=events),),
         )

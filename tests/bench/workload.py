@@ -143,15 +143,6 @@ def conversations(count: int) -> Iterator[Append]:
         )
 
 
-def alone(event: Event, stream_id: str) -> Append:
-    """Return an append that writes one event to one stream."""
-    return Append(
-        meta=meta(),
-        body_hash=bytes(32),
-        writes=(Write(stream_id=stream_id, events=(event,)),),
-    )
-
-
 async def fill(log: EventLog, entries: Iterator[Append]) -> int:
     """Append entries in bulk and return the head of the log."""
     chunk: list[Append] = []
