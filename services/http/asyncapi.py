@@ -13,7 +13,7 @@ from events.catalogue import EVENTS
 from events.message import Command
 from services import problems
 from services.commanding import BATCH_BYTES, BATCH_COMMANDS, COMMAND_BYTES
-from services.http.openapi_paths import REFERENCE, Schema, reference
+from services.http.openapi_parts import REFERENCE, Schema, reference
 from services.intake.message import BATCH, JSON, NDJSON
 from services.telling.cloudevents import MEDIA_TYPE, CloudEvent
 

@@ -21,7 +21,8 @@ from services.http import auth_paths, queries, values
 from services.http.auth import PATH as AUTH
 from services.http.examples import example
 from services.http.limits import Limits
-from services.http.openapi_paths import REFERENCE, Schema, paths, reference, row_name
+from services.http.openapi_parts import REFERENCE, Schema, reference
+from services.http.openapi_paths import paths, row_name
 from services.http.reliability import Reliability
 from services.playgrounds.statistics.results import Statistics
 from services.problems import PROBLEMS, Document

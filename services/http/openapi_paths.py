@@ -1,51 +1,25 @@
 """The routes as OpenAPI describes them: parameters, bodies, answers and problems."""
 
 from collections.abc import Mapping
-from typing import Any, Final
 
 from projections.projection import Column, Table
-from services import problems
-from services.experiments.analysis.captions import CAPTIONS
-from services.http import (
-    blobs,
-    feed,
-    formats,
-    playgrounds,
-    queries,
-    reports,
-    values,
-)
+from services.http import blobs, feed, formats, queries, values
 from services.http.auth_paths import auth_paths
+from services.http.experiment_paths import experiment_paths
 from services.http.limits import Limits
 from services.http.live import SSE
+from services.http.openapi_parts import (
+    JSON,
+    MESSAGE,
+    Schema,
+    answers,
+    parameter,
+    reference,
+)
+from services.http.playground_paths import playground_paths
 from services.http.reading import OPENED
-from services.http.step_feed import RATE
-from services.http.steps import LAST_ID
 from services.personal import REASON_LENGTH
-from services.playgrounds.statistics.records import Options
-from services.problems import PROBLEMS
-
-
-Schema = dict[str, Any]
-
-JSON: Final = "application/json"
-REPORTED: Final = ("malformed", "missing", "refused", "not-acceptable", "too-large")
-REFERENCE: Final = "#/components/schemas/{name}"
-MESSAGE: Final[Schema] = {
-    "type": "object",
-    "description": "A message of a stream of server-sent events",
-    "properties": {
-        "id": {"type": "string", "description": "Where the stream goes on after it"},
-        "event": {"type": "string"},
-        "data": {"type": "string", "contentMediaType": JSON},
-    },
-    "required": ["data"],
-}
-
-
-def reference(name: str) -> Schema:
-    """Return a reference to a component."""
-    return {"$ref": REFERENCE.format(name=name)}
+from services.problems import PROBLEMS, slug
 
 
 def row_name(table: Table) -> str:
@@ -64,26 +38,8 @@ def paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
         "/v1/testing/simulation_unit_test_set_runs/{id}/progress": {
             "get": _get_progress()
         },
-        "/v1/experiments/simulations/{id}/analysis": {"get": _get_analysis()},
-        "/v1/experiments/experiments/{id}/comparison": {"get": _get_comparison()},
-        **{
-            f"/v1/experiments/{name}s/{{id}}/{of}": {"get": described(name, key, whose)}
-            for of, described in {
-                "report": _get_report,
-                "charts/{chart}": _get_chart,
-                "steps": _get_steps,
-            }.items()
-            for name, key, whose in (
-                ("simulation", {"type": "integer", "minimum": 0}, "a simulation"),
-                (
-                    "experiment",
-                    {"type": "string", "format": "uuid"},
-                    "all simulations of an experiment",
-                ),
-            )
-        },
-        "/v1/playgrounds/{id}/statistics": {"get": _get_statistics()},
-        "/v1/playgrounds/{id}/exports/{shape}": {"get": _get_export(limits)},
+        **experiment_paths(),
+        **playground_paths(limits),
         **_event_paths(limits),
         **_blob_paths(limits),
         **auth_paths(),
@@ -125,7 +81,7 @@ def _post_commands(limits: Limits) -> Schema:
         "array or one a line; it is answered 200 with, in order, an outcome or a "
         "problem document for each.",
         "parameters": [
-            _parameter(name, schema, text, place="header")
+            parameter(name, schema, text, place="header")
             for name, schema, text in headers
         ],
         "requestBody": {
@@ -156,7 +112,7 @@ def _post_commands(limits: Limits) -> Schema:
                     formats.NDJSON: {"schema": {"type": "string"}},
                 },
             },
-            **_answers(
+            **answers(
                 "malformed",
                 "missing",
                 "conflict",
@@ -178,7 +134,7 @@ def _table_paths(tables: Mapping[str, Table], limits: Limits) -> Schema:
 
 
 def _why() -> Schema:
-    return _parameter(
+    return parameter(
         "reason",
         {"type": "string", "minLength": 1, "maxLength": REASON_LENGTH},
         "Why personal text of others, which reads [sealed], is to be shown; this is "
@@ -191,9 +147,9 @@ def _get_rows(table: Table, limits: Limits) -> Schema:
     row = reference(row_name(table))
     sorts = [sign + name for name in queries.sortable(table) for sign in ("", "-")]
     parameters = [
-        _parameter("sort", {"type": "string", "enum": sorts}, "Order; - descends"),
-        _parameter("fields", text, "Columns to show, with commas between"),
-        _parameter(
+        parameter("sort", {"type": "string", "enum": sorts}, "Order; - descends"),
+        parameter("fields", text, "Columns to show, with commas between"),
+        parameter(
             "limit",
             {
                 "type": "integer",
@@ -203,8 +159,8 @@ def _get_rows(table: Table, limits: Limits) -> Schema:
             },
             "Rows of a page",
         ),
-        _parameter("cursor", text, "Where the last page ended; see next"),
-        _parameter(
+        parameter("cursor", text, "Where the last page ended; see next"),
+        parameter(
             "min_position",
             {"type": "integer", "minimum": 0},
             "Wait until the table has seen this position of the log, at most "
@@ -244,7 +200,7 @@ def _get_rows(table: Table, limits: Limits) -> Schema:
                     formats.CSV: {"schema": text},
                 },
             },
-            **_answers("malformed", "not-acceptable"),
+            **answers("malformed", "not-acceptable"),
         },
     }
 
@@ -264,7 +220,7 @@ def _filters(table: Table) -> list[Schema]:
                     name, kind = f"{column.name}.{operator}", {"type": "string"}
                 case _:
                     name, kind = f"{column.name}.{operator}", schema
-            found.append(_parameter(name, kind, _asks(column, operator)))
+            found.append(parameter(name, kind, _asks(column, operator)))
     return found
 
 
@@ -291,14 +247,14 @@ def _get_row(table: Table) -> Schema:
         "operationId": f"get_{table.schema}_{table.name}",
         "summary": f"{table.note}: one row",
         "parameters": [
-            _parameter("id", text, f"Key: {','.join(table.shown_key)}", place="path"),
-            _parameter("fields", text, "Columns to show, with commas between"),
-            _parameter(
+            parameter("id", text, f"Key: {','.join(table.shown_key)}", place="path"),
+            parameter("fields", text, "Columns to show, with commas between"),
+            parameter(
                 "min_position",
                 {"type": "integer", "minimum": 0},
                 "Wait until the table has seen this position of the log",
             ),
-            _parameter(
+            parameter(
                 "as_of",
                 text,
                 "A position of the log or a time: answers the state that the "
@@ -317,7 +273,7 @@ def _get_row(table: Table) -> Schema:
                     }
                 },
             },
-            **_answers("malformed", "missing", "not-acceptable"),
+            **answers("malformed", "missing", "not-acceptable"),
         },
     }
 
@@ -331,7 +287,7 @@ def _get_reliability() -> Schema:
         "tasks of C(c, k) / C(n, k), pass@k of 1 - C(n - c, k) / C(n, k), for c of n "
         "trials passed; each with its interval, method and counts.",
         "parameters": [
-            _parameter(
+            parameter(
                 "id", {"type": "string", "format": "uuid"}, "The run", place="path"
             )
         ],
@@ -340,7 +296,7 @@ def _get_reliability() -> Schema:
                 "description": "The estimates",
                 "content": {JSON: {"schema": reference("Reliability")}},
             },
-            **_answers("malformed", "missing", "not-acceptable"),
+            **answers("malformed", "missing", "not-acceptable"),
         },
     }
 
@@ -355,15 +311,15 @@ def _get_progress() -> Schema:
         "all counts; its id is a position, and Last-Event-ID goes on after it without "
         "a gap. 204 tells who comes back that the run had ended there.",
         "parameters": [
-            _parameter(
+            parameter(
                 "id", {"type": "string", "format": "uuid"}, "The run", place="path"
             ),
-            _parameter(
+            parameter(
                 "min_position",
                 {"type": "integer", "minimum": 0},
                 "Wait until the read tables are at this position",
             ),
-            _parameter(
+            parameter(
                 "Last-Event-ID",
                 {"type": "integer", "minimum": 0},
                 "The position that the feed was left at",
@@ -379,279 +335,7 @@ def _get_progress() -> Schema:
                 },
             },
             "204": {"description": "The run had ended at the given position"},
-            **_answers("malformed", "missing", "not-acceptable", "too-many"),
-        },
-    }
-
-
-def _get_analysis() -> Schema:
-    position: Schema = {"type": "integer", "minimum": 0}
-    severity: Schema = {"type": "number", "minimum": 0, "maximum": 1, "default": 0}
-    return {
-        "tags": ["experiments"],
-        "operationId": "get_simulation_analysis",
-        "summary": "What the recorded rows of a simulation say",
-        "description": "Population, resources, survival, dominance, advantages between "
-        "types, behaviour, reproduction, learning, health and significant events, of "
-        "simulations that were recorded or imported too. What rests on rows that were "
-        "not recorded is null, and `gaps` names what it takes.",
-        "parameters": [
-            _parameter("id", position, "The simulation", place="path"),
-            _parameter("least_severity", severity, "Least severity of events to tell"),
-            _parameter(
-                "min_position",
-                position,
-                "Wait until the read tables are at this position",
-            ),
-        ],
-        "responses": {
-            "200": {
-                "description": "The analysis",
-                "content": {JSON: {"schema": reference("Analysis")}},
-            },
-            **_answers(
-                "malformed",
-                "missing",
-                "refused",
-                "not-acceptable",
-                "too-large",
-            ),
-        },
-    }
-
-
-def _get_comparison() -> Schema:
-    uuid: Schema = {"type": "string", "format": "uuid"}
-    position: Schema = {"type": "integer", "minimum": 0}
-    return {
-        "tags": ["experiments"],
-        "operationId": "get_experiment_comparison",
-        "summary": "How the conditions of an experiment differ",
-        "description": "The first condition with each other one, over completed runs: "
-        "differences with intervals, effect sizes and corrected p-values. Runs of the "
-        "same seeds are paired.",
-        "parameters": [
-            _parameter("id", uuid, "The experiment", place="path"),
-            _parameter(
-                "min_position",
-                position,
-                "Wait until the read tables are at this position",
-            ),
-        ],
-        "responses": {
-            "200": {
-                "description": "The comparisons",
-                "content": {JSON: {"schema": reference("Contrasts")}},
-            },
-            **_answers(
-                "malformed",
-                "missing",
-                "refused",
-                "not-acceptable",
-                "too-large",
-            ),
-        },
-    }
-
-
-def _get_report(name: str, key: Schema, whose: str) -> Schema:
-    return {
-        "tags": ["experiments"],
-        "operationId": f"get_{name}_report",
-        "summary": f"The report of {whose}",
-        "description": "What the rows say with n, interval and method, and which "
-        "charts there are; as HTML a page with the charts in it, which needs no "
-        "network. It is of what is recorded so far; where that is nothing it is "
-        "refused. One is drawn at a time, four more wait, others get 503 and "
-        "Retry-After.",
-        "parameters": _of_report(name, key),
-        "responses": {
-            "200": {
-                "description": "The report",
-                "headers": _at_position(),
-                "content": {
-                    JSON: {"schema": reference("Report")},
-                    reports.HTML: {"schema": {"type": "string"}},
-                },
-            },
-            **_answers(*REPORTED),
-        },
-    }
-
-
-def _get_chart(name: str, key: Schema, whose: str) -> Schema:
-    chart: Schema = {"type": "string", "enum": list(CAPTIONS)}
-    shown = "; ".join(f"`{name}`: {caption}" for name, caption in CAPTIONS.items())
-    return {
-        "tags": ["experiments"],
-        "operationId": f"get_{name}_chart",
-        "summary": f"A chart of {whose}",
-        "description": f"{shown}. One that rests on rows that were not captured is "
-        "missing.",
-        "parameters": [
-            *_of_report(name, key),
-            _parameter("chart", chart, "The chart", place="path"),
-        ],
-        "responses": {
-            "200": {
-                "description": "The image",
-                "headers": _at_position(),
-                "content": {kind: {} for kind in reports.IMAGES},
-            },
-            **_answers(*REPORTED),
-        },
-    }
-
-
-def _of_report(name: str, key: Schema) -> list[Schema]:
-    number: Schema = {"type": "integer", "minimum": 0}
-    return [
-        _parameter("id", key, f"The {name}", place="path"),
-        _parameter("step", number, "Step of the map, else the last with states"),
-        _parameter(
-            "min_position", number, "Wait until the read tables are at this position"
-        ),
-    ]
-
-
-def _get_steps(name: str, key: Schema, whose: str) -> Schema:
-    return {
-        "tags": ["experiments"],
-        "operationId": f"get_{name}_steps",
-        "summary": f"The metrics of the steps of {whose}, live",
-        "description": "All steps that were made and those to come, as messages "
-        "`steps`, condensed: what gathered since the last message comes in as many "
-        "windows as messages would have fitted into that time, each with what the "
-        "metrics were at its last step, their least, greatest and mean. A slow reader "
-        "gets wider windows. `every_step` tells each step by itself. Every step is in "
-        "one message, and Last-Event-ID goes on after the last one, in either form. A "
-        "message `end` says how it ended; 204 tells who comes back after that. A "
-        "message `problem` holds a problem document and ends the connection.",
-        "parameters": [
-            _parameter("id", key, f"The {name}", place="path"),
-            _parameter(
-                "every_step",
-                {"type": "boolean", "default": False},
-                "Whether each step is told by itself",
-            ),
-            _parameter(
-                "rate",
-                {"type": "integer", "minimum": 1, "maximum": RATE, "default": RATE},
-                "How many messages there are a second, at most",
-            ),
-            _parameter(
-                "min_position",
-                {"type": "integer", "minimum": 0},
-                "Wait until the read tables are at this position",
-            ),
-            _parameter(
-                "Last-Event-ID",
-                {"type": "string", "pattern": LAST_ID},
-                "The id of the last message that was seen",
-                place="header",
-            ),
-        ],
-        "responses": {
-            "200": {
-                "description": "The live feed; the data of a message `steps` are JSON "
-                "of the schema",
-                "content": {SSE: {"schema": MESSAGE, "x-message": reference("Steps")}},
-            },
-            "204": {"description": "It has ended, and all was told"},
-            **_answers("malformed", "missing", "not-acceptable", "too-many"),
-        },
-    }
-
-
-def _of_playground() -> list[Schema]:
-    uuid: Schema = {"type": "string", "format": "uuid"}
-    position: Schema = {"type": "integer", "minimum": 0}
-    wait = "Wait until the read tables are at this position"
-    return [
-        _parameter("id", uuid, "The playground", place="path"),
-        _parameter("min_position", position, wait),
-    ]
-
-
-def _at_position() -> Schema:
-    return {
-        playgrounds.POSITION: {
-            "description": "The position of the log that it is of",
-            "schema": {"type": "integer"},
-        }
-    }
-
-
-def _get_statistics() -> Schema:
-    confidence: Schema = {
-        "type": "number",
-        "minimum": playgrounds.LEAST_CONFIDENCE,
-        "maximum": playgrounds.MOST_CONFIDENCE,
-        "default": Options().confidence,
-    }
-    draws: Schema = {
-        "type": "integer",
-        "minimum": playgrounds.LEAST_DRAWS,
-        "maximum": playgrounds.MOST_DRAWS,
-        "default": Options().draws,
-    }
-    seed: Schema = {"type": "integer", "minimum": 0, "default": Options().seed}
-    ties: Schema = {
-        "type": "string",
-        "enum": ["davidson", "rao-kupper"],
-        "default": Options().ties,
-    }
-    return {
-        "tags": ["playgrounds"],
-        "operationId": "get_playground_statistics",
-        "summary": "What a playground's evaluations say",
-        "description": "For its owner and admins. Sample ratio, exposure, attrition, "
-        "options and ratings with intervals, comparisons with corrected p-values, "
-        "preferences, rankings, agreement; each result says its n, its method and its "
-        "position of the log. The same position and options give the same answer.",
-        "parameters": [
-            *_of_playground(),
-            _parameter("confidence", confidence, "Confidence of intervals"),
-            _parameter("draws", draws, "Draws of resampling"),
-            _parameter("seed", seed, "Seed of resampling"),
-            _parameter("ties", ties, "How ties enter rankings"),
-        ],
-        "responses": {
-            "200": {
-                "description": "The statistics",
-                "headers": _at_position(),
-                "content": {JSON: {"schema": reference("Statistics")}},
-            },
-            **_answers("malformed", "missing", "not-acceptable"),
-        },
-    }
-
-
-def _get_export(limits: Limits) -> Schema:
-    shape: Schema = {"type": "string", "enum": list(playgrounds.SHAPES)}
-    return {
-        "tags": ["playgrounds"],
-        "operationId": "export_playground",
-        "summary": "A playground's evaluations in a shape for other tools",
-        "description": "For its owner and admins. `long` has a row per answer, `wide` "
-        "one per session, `battles` one per two models that a tester compared, "
-        "`preferences` one per chosen and rejected model, `codebook` one per question. "
-        "It is streamed from one moment; a text that a spreadsheet would run gets a "
-        f"quote before it in CSV. {limits.exports} are answered at a time.",
-        "parameters": [
-            *_of_playground(),
-            _parameter("shape", shape, "The shape", place="path"),
-        ],
-        "responses": {
-            "200": {
-                "description": "The rows",
-                "headers": _at_position(),
-                "content": {
-                    formats.CSV: {"schema": {"type": "string"}},
-                    formats.NDJSON: {"schema": {"type": "string"}},
-                },
-            },
-            **_answers("malformed", "missing", "not-acceptable"),
+            **answers("malformed", "missing", "not-acceptable", "too-many"),
         },
     }
 
@@ -681,11 +365,11 @@ def _event_paths(limits: Limits) -> Schema:
                 "stays open and events follow as they happen; the id of each is its "
                 "position, and Last-Event-ID goes on after it.",
                 "parameters": [
-                    _parameter("after", position, "Position after which to begin"),
-                    _parameter("limit", limit, "Events of a page"),
-                    _parameter("type", text, "Types to show, with commas between"),
+                    parameter("after", position, "Position after which to begin"),
+                    parameter("limit", limit, "Events of a page"),
+                    parameter("type", text, "Types to show, with commas between"),
                     reason,
-                    _parameter(
+                    parameter(
                         "Last-Event-ID",
                         {"type": "integer", "minimum": 0},
                         "The position that the feed was left at",
@@ -713,7 +397,7 @@ def _event_paths(limits: Limits) -> Schema:
                             SSE: {"schema": MESSAGE},
                         },
                     },
-                    **_answers("malformed", "not-acceptable", "too-many"),
+                    **answers("malformed", "not-acceptable", "too-many"),
                 },
             }
         },
@@ -724,9 +408,9 @@ def _event_paths(limits: Limits) -> Schema:
                 "summary": "One stream's events in order",
                 "description": who,
                 "parameters": [
-                    _parameter("id", text, "Name of the stream", place="path"),
-                    _parameter("after", position, "Version after which to begin"),
-                    _parameter("limit", limit, "Events of a page"),
+                    parameter("id", text, "Name of the stream", place="path"),
+                    parameter("after", position, "Version after which to begin"),
+                    parameter("limit", limit, "Events of a page"),
                     reason,
                 ],
                 "responses": {
@@ -746,7 +430,7 @@ def _event_paths(limits: Limits) -> Schema:
                             }
                         },
                     },
-                    **_answers("malformed", "missing", "not-acceptable"),
+                    **answers("malformed", "missing", "not-acceptable"),
                 },
             }
         },
@@ -780,7 +464,7 @@ def _blob_paths(limits: Limits) -> Schema:
                         },
                         "content": {JSON: {"schema": kept}},
                     },
-                    **_answers("malformed", "too-large", "unsupported-media"),
+                    **answers("malformed", "too-large", "unsupported-media"),
                 },
             }
         },
@@ -791,14 +475,14 @@ def _blob_paths(limits: Limits) -> Schema:
                 "summary": "The bytes of an address",
                 "description": who,
                 "parameters": [
-                    _parameter("sha256", address, "sha256 in hex", place="path")
+                    parameter("sha256", address, "sha256 in hex", place="path")
                 ],
                 "responses": {
                     "200": {
                         "description": "The bytes",
                         "content": {"application/octet-stream": {}},
                     },
-                    **_answers("malformed", "missing"),
+                    **answers("malformed", "missing"),
                 },
             }
         },
@@ -842,9 +526,7 @@ def _about_paths() -> Schema:
                 "operationId": "getDocs",
                 "summary": "This description as a page",
                 "security": [],
-                "parameters": [
-                    _parameter("q", {"type": "string"}, "Words to look for")
-                ],
+                "parameters": [parameter("q", {"type": "string"}, "Words to look for")],
                 "responses": {"200": {"description": "A page", "content": html}},
             }
         },
@@ -855,11 +537,11 @@ def _about_paths() -> Schema:
                 "summary": "What a kind of problem means",
                 "security": [],
                 "parameters": [
-                    _parameter(
+                    parameter(
                         "slug",
                         {
                             "type": "string",
-                            "enum": [problems.slug(kind) for kind in PROBLEMS],
+                            "enum": [slug(kind) for kind in PROBLEMS],
                         },
                         "Kind of problem",
                         place="path",
@@ -871,25 +553,4 @@ def _about_paths() -> Schema:
                 },
             }
         },
-    }
-
-
-def _parameter(
-    name: str, schema: Schema, description: str, *, place: str = "query"
-) -> Schema:
-    return {
-        "name": name,
-        "in": place,
-        "required": place == "path",
-        "description": description,
-        "schema": schema,
-    }
-
-
-def _answers(*slugs: str) -> Schema:
-    """Return the problems that a route can answer, besides those that all can."""
-    kinds = {problems.slug(kind): str(found.status) for kind, found in PROBLEMS.items()}
-    return {
-        kinds[name]: {"$ref": f"#/components/responses/{name}"}
-        for name in (*slugs, "unauthenticated", "forbidden", "defect", "unavailable")
     }
