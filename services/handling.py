@@ -122,8 +122,6 @@ class Handler:
     async def handle(self, command: Command, meta: Meta) -> Outcome:
         """Return the command's outcome, or raise the failure that stopped it."""
         self._guard(command, meta)
-        if meta.on_behalf_of is not None:
-            await self._check_behalf(meta, {})
         body_hash = sha256(_encode(command)).digest()
         decider = self._deciders[type(command)]
         first = decider.stream(command, meta.org_id)
@@ -134,6 +132,8 @@ class Handler:
             if taken is None:
                 taken = await self._locks.acquire(contended)
             try:
+                if meta.on_behalf_of is not None:
+                    await self._check_behalf(meta, {})
                 decision = self._decide_alone(
                     command, meta, first, decider
                 ) or await self._decide_surely(command, meta, first)

@@ -59,13 +59,19 @@ def persona(**fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     }
 
 
-async def asked(stack: Stack, token: str, named: str, **command: Any) -> Answer:  # noqa: ANN401 - JSON
+async def asked(
+    stack: Stack,
+    token: str,
+    named: str,
+    command_id: UUID | None = None,
+    **command: Any,  # noqa: ANN401 - JSON
+) -> Answer:
     shop = Person(stack=stack, email="-", tokens={"access_token": token})
     return await shop.ask(
         "POST",
         "/v1/commands",
         command or persona(),
-        Idempotency_Key=str(new_id()),
+        Idempotency_Key=str(command_id or new_id()),
         Rehearsal_On_Behalf_Of=named,
     )
 
@@ -152,27 +158,25 @@ async def test_somebody_is_an_active_user_of_the_same_organisation(
     assert len(await stack.events()) == before
 
     left = await registered(stack, "lena", ORG)
-    assert (await asked(stack, token, f"user:{left.id}")).status == 200
+    named, command, command_id = f"user:{left.id}", persona(), new_id()
+    done = await asked(stack, token, named, command_id, **command)
+    assert done.status == 200
     gone = await administrator(stack).command(
         "access.DeactivateUser", user_id=str(left.id), reason="Left"
     )
     assert gone.status == 200, gone.body
-    assert (await asked(stack, token, f"user:{left.id}")).status == 403
+    assert (await asked(stack, token, named)).status == 403
+    again = await asked(stack, token, named, command_id, **command)
+    assert again.json == {**done.json, "status": "duplicate"}
     async with Client(stack.url, token) as client:
-        command = CreatePersona(
+        another = CreatePersona(
             persona_id=PersonaId(new_id()),
             name="A",
             role="customer",
             background="Lost a book",
         )
         (verdict,) = await client.send_many(
-            [
-                Request(
-                    command_id=new_id(),
-                    command=command,
-                    on_behalf_of=f"user:{left.id}",
-                )
-            ]
+            [Request(command_id=new_id(), command=another, on_behalf_of=named)]
         )
     assert str(verdict) == NobodyToAskFor.__doc__
 
