@@ -18,6 +18,8 @@ from projections.audit.audit_log import TABLE
 from services.http import formats, queries
 from services.http.limits import Limits
 from services.http.queries import Query
+from services.http.reading import Reader
+from services.identity import Identity
 
 
 PAGE: Final = 1_000
@@ -80,8 +82,6 @@ def list_acts(
     settings = where.settings()
 
     async def work() -> int:
-        asked = {**which.parameters, "sort": "-position", "limit": str(limit)}
-        query = _query(asked)
         async with (
             database(settings) as urls,
             core(settings, urls, name="audit") as parts,
@@ -89,9 +89,8 @@ def list_acts(
             reading(urls) as reader,
         ):
             await caught_up(urls, (await parts.log.head()).position)
-            rows = await reader.read(who.identity(settings), query.sql, query.args)
-        found = [formats.plain(row, query.columns) for row in rows[:limit]]
-        answer(where, {"acts": found}, lambda: _print(found))
+            found = await newest(reader, who.identity(settings), which, limit)
+        answer(where, {"acts": found}, lambda: print_acts(found))
         return OK
 
     return run(where, work)
@@ -171,7 +170,18 @@ def _opened(output: Path | None) -> BinaryIO:
         raise Malformed(message, path="output") from error
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+async def newest(
+    reader: Reader, identity: Identity, which: Which, limit: int
+) -> list[dict[str, Any]]:
+    """Return the newest acts of those that are meant, as far as one may see them."""
+    asked = {**which.parameters, "sort": "-position", "limit": str(limit)}
+    query = _query(asked)
+    rows = await reader.read(identity, query.sql, query.args)
+    return [formats.plain(row, query.columns) for row in rows[:limit]]
+
+
+def print_acts(found: list[dict[str, Any]]) -> None:
+    """Print acts, each with what it changed."""
     for each in found:
         address = f" from {each['ip_address']}" if each["ip_address"] else ""
         what = f"{each['action']} {each['resource_type']} {each['resource_id'] or ''}"

@@ -64,6 +64,7 @@ async def asked(
     token: str,
     named: str,
     command_id: UUID | None = None,
+    /,
     **command: Any,  # noqa: ANN401 - JSON
 ) -> Answer:
     shop = Person(stack=stack, email="-", tokens={"access_token": token})

@@ -49,4 +49,6 @@ async def test_a_worker_is_killed_and_every_trial_ends_once_all_the_same() -> No
     expected = "RabbitMQ" if await at_hand() else "PostgreSQL"
     assert shown.json["broker"].startswith(expected)
     assert f"work is carried by {shown.json['broker']}" in shown.err
+    assert "Who did what, the newest acts of all:" in shown.err
+    assert "playgrounds.EvaluationSubmitted evaluation" in shown.err
     assert all(shown.json["rows"].values())
