@@ -36,11 +36,20 @@ from events.experiments.experiments import (
 )
 from events.experiments.simulations import SimulationPaused, SimulationResumed
 from events.message import SEALED, Event, Recorded
-from events.playgrounds.allocations import LedgerClosed
+from events.playgrounds.allocations import (
+    CapReached,
+    LedgerClosed,
+    SlotConsumed,
+    SlotImported,
+    SlotReleased,
+    SlotReserved,
+    SlotReturned,
+)
 from events.playgrounds.evaluations import (
     EvaluationExcluded,
     EvaluationWithdrawn,
     ModelShown,
+    TextAnswered,
 )
 from events.playgrounds.playgrounds import (
     AccessOpened,
@@ -97,6 +106,13 @@ PARTS: Final[Mapping[type[Event], tuple[str, ...]]] = {
     QuestionRemoved: ("question_id",),
     TesterListed: ("number",),
     TesterUnlisted: ("number",),
+    SlotReserved: ("session_id",),
+    SlotConsumed: ("session_id",),
+    SlotReleased: ("session_id",),
+    SlotReturned: ("session_id",),
+    SlotImported: ("session_id",),
+    CapReached: ("model_key",),
+    TextAnswered: ("question_id",),
     RoleGranted: ("area", "role"),
     RoleRevoked: ("area", "role"),
     IdentityLinked: ("provider",),
