@@ -152,6 +152,18 @@ class Server:
         return web.json_response(value)
 
 
+def known(name: str, **claims: object) -> dict[str, Any]:
+    """Return somebody as the provider knows them."""
+    return {
+        "sub": f"subject of {name}",
+        "email": f"{name}@library.example",
+        "email_verified": True,
+        "preferred_username": name,
+        "name": f"{name} of Acme",
+        **claims,
+    }
+
+
 def client_of(headers: Mapping[str, str], form: Mapping[str, str]) -> tuple[str, str]:
     """Return who asks for a token."""
     scheme, _, given = headers.get("Authorization", "").partition(" ")

@@ -21,6 +21,7 @@ from tests.identity_provider import (
     SECRET,
     Server,
     identity_server,
+    known,
     visit,
 )
 from tests.postgres_ladder import Servers
@@ -73,18 +74,6 @@ async def library(
     ):
         await open_to_all(opened)
         yield opened
-
-
-def known(name: str, **claims: object) -> dict[str, Any]:
-    """Return somebody as the provider knows them."""
-    return {
-        "sub": f"subject of {name}",
-        "email": f"{name}@library.example",
-        "email_verified": True,
-        "preferred_username": name,
-        "name": f"{name} of Acme",
-        **claims,
-    }
 
 
 def person(stack: Stack, name: str, org: str = ORG) -> Person:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -26,7 +26,7 @@ from services.dashboard.web import COOKIE, REFRESH, SIGN_IN
 from tests.conftest import RUNGS
 from tests.end_to_end.people import open_to_all
 from tests.end_to_end.stack import ORG, PROVIDERS, Stack, open_stack
-from tests.identity_provider import CLIENT, SECRET, Server, identity_server
+from tests.identity_provider import CLIENT, SECRET, Server, identity_server, known
 from tests.postgres_ladder import Servers
 
 
@@ -111,18 +111,6 @@ async def place(
 def honest(place: Place) -> None:
     place.server.refuses = None
     place.server.respond = {}
-
-
-def known(name: str, **claims: object) -> dict[str, Any]:
-    """Return somebody as the provider knows them."""
-    return {
-        "sub": f"subject of {name}",
-        "email": f"{name}@library.example",
-        "email_verified": True,
-        "preferred_username": name,
-        "name": f"{name} of Acme",
-        **claims,
-    }
 
 
 @dataclass
