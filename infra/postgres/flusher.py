@@ -4,7 +4,7 @@ Nothing waits for company: a command that finds the log idle is sent at once. A 
 holds each stream and each command id at most once; a second use goes to a later batch,
 so that it is judged by what the first one did. A batch takes at most half of what is
 outstanding, so that the process works on the answers of one half while the server
-stores the other.
+stores the other; but up to 16, since a call costs as much as some twenty commands.
 
 A call that fails without the server's word that it was rolled back may have been
 committed. The connection is given up and the same batch is sent again: commands that
@@ -32,7 +32,7 @@ FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 MOST_COMMANDS: Final = 256
 MOST_CHARACTERS: Final = 4 * 1024 * 1024
-SMALL: Final = 64
+SMALL: Final = 16
 
 Rows = Sequence[Sequence[Any]]
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
