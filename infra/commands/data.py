@@ -34,7 +34,7 @@ from infra.operations.querying import query
 from infra.operations.republishing import republished
 from infra.settings import Settings
 from infra.wiring import caught_up, core, database, projecting
-from services.access.readings import MOST_SUBJECTS, RecordReading
+from services.access.readings import MOST_SUBJECTS, RecordReading, of_the_day
 from services.decoding import command_decoder, split_json
 from services.handling import Handler, Outcome
 from services.personal import REASON_LENGTH, of_another, sealed
@@ -280,7 +280,8 @@ async def _record(
                 last=theirs[-1].position,
                 subject_ids=subjects[at : at + MOST_SUBJECTS],
             )
-            await handler.handle(reading, Who(org=org_id).meta(settings))
+            meta = Who(org=org_id).meta(settings)
+            await handler.handle(of_the_day(reading, meta), meta)
 
 
 def _line(recorded: Recorded[Event]) -> str:

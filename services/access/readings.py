@@ -1,4 +1,4 @@
-"""A reading: told once, before anything is given away."""
+"""A reading: told once a day, before anything is given away."""
 
 from typing import Annotated, Final
 from uuid import UUID
@@ -7,13 +7,14 @@ import msgspec
 from msgspec import Meta
 
 from events.access.readings import PersonalTextRead, ReadingEvent, Source
-from events.ids import SubjectId
+from events.ids import SubjectId, named
 from events.message import Meta as Envelope
 from services.access.common import AccessCommand, AlreadyExists, Reason
 from services.decider import Decider
 
 
 MOST_SUBJECTS: Final = 1_000
+SPACE: Final = UUID("6f0c7b1e-3d52-5a94-8c1b-2e7d90a4f563")
 
 Position = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 StreamName = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -36,6 +37,18 @@ class RecordReading(AccessCommand, frozen=True, kw_only=True):
     last: Position | None = None
     subject_ids: Subjects = msgspec.field(default_factory=list)
     table: TableName | None = None
+
+
+def of_the_day(said: RecordReading, meta: Envelope) -> RecordReading:
+    """Return what is said of a reading under the id that it has all day.
+
+    Who reads the same again, for the same reason, on the same day in UTC, is told of
+    once.
+    """
+    content = msgspec.json.encode(msgspec.structs.replace(said, reading_id=SPACE))
+    day = meta.occurred_at.date().isoformat()
+    name = f"{meta.org_id}\n{meta.actor}\n{day}\n{content.decode()}"
+    return msgspec.structs.replace(said, reading_id=named(SPACE, name))
 
 
 class Reading(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Personal text of others: closed until somebody says why, and then on record.
 
 It reads `[sealed]` to people. With a reason it is opened, and who read whose text, and
-why, is in the log before the answer leaves; that takes who may administer accounts.
+why, is in the log before the answer leaves, once a day for the same text and reason;
+that takes who may administer accounts.
 Services that were given the scope `events` read without a reason.
 """
 
@@ -14,7 +15,7 @@ from events.access.readings import Source
 from events.errors import Malformed
 from events.ids import SubjectId
 from events.message import Command, Event, Meta, Recorded
-from services.access.readings import RecordReading
+from services.access.readings import RecordReading, of_the_day
 from services.commanding import Caller, Surroundings, meta_of
 from services.handling import Outcome
 from services.http import asking
@@ -97,7 +98,8 @@ class Readings:
             subject_ids=list(subject_ids),
         )
         given = Surroundings(command_id=self._ids())
-        await self._handle(reading, meta_of(caller, given, self._clock))
+        meta = meta_of(caller, given, self._clock)
+        await self._handle(of_the_day(reading, meta), meta)
 
 
 def closed(recorded: Recorded[Event], identity: Identity) -> Recorded[Event]:

@@ -185,7 +185,6 @@ async def test_with_a_reason_it_is_opened_and_recorded_before(
         ("testing.trials", "page", both),
         ("testing.trials", "page", hers),
         (None, "stream", hers),
-        ("testing.trial_entries", "page", hers),
     ]
     await stack.caught_up()
     acts = rows(await rita.ask("GET", "/v1/audit/audit_log?action=read&sort=position"))

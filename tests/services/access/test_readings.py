@@ -1,17 +1,20 @@
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
+import pytest
 from msgspec.structs import replace
 
 from events.access.readings import PersonalTextRead
 from events.ids import SubjectId
 from services.access.common import AlreadyExists
-from services.access.readings import RecordReading
-from tests.given import given
+from services.access.readings import RecordReading, of_the_day
+from tests.given import given, meta_of
 
 
 READING: Final = UUID(int=1)
 ANA: Final = SubjectId(UUID(int=2))
+MORNING: Final = datetime(2026, 5, 1, 8, tzinfo=UTC)
 
 
 def test_a_reading_is_told_once_with_whose_text_it_was() -> None:
@@ -42,3 +45,43 @@ def test_a_reading_is_told_once_with_whose_text_it_was() -> None:
     world.when(command).then()
     other = replace(command, reason="Curiosity")
     world.when(other).then_refused(AlreadyExists, path="$.reading_id")
+
+
+def test_who_reads_the_same_again_on_a_day_is_told_of_once() -> None:
+    said = RecordReading(
+        reading_id=READING,
+        reason="She asked",
+        table="testing.trials",
+        subject_ids=[ANA],
+    )
+    morning = replace(meta_of(), occurred_at=MORNING)
+    evening = replace(meta_of(), occurred_at=MORNING.replace(hour=23))
+    first = of_the_day(said, morning)
+    assert first == replace(said, reading_id=first.reading_id)
+    assert of_the_day(replace(said, reading_id=first.reading_id), evening) == first
+
+
+@pytest.mark.parametrize(
+    ("other", "envelope"),
+    [
+        ({"reason": "He asked"}, {}),
+        ({"table": "testing.trial_entries"}, {}),
+        ({"subject_ids": []}, {}),
+        ({}, {"actor": "user:otto"}),
+        ({}, {"org_id": "elsewhere"}),
+        ({}, {"occurred_at": MORNING.replace(day=2)}),
+    ],
+)
+def test_another_reader_text_reason_or_day_is_told_of_too(
+    other: dict[str, Any], envelope: dict[str, Any]
+) -> None:
+    said = RecordReading(
+        reading_id=READING,
+        reason="She asked",
+        table="testing.trials",
+        subject_ids=[ANA],
+    )
+    morning = replace(meta_of(), occurred_at=MORNING)
+    first = of_the_day(said, morning)
+    second = of_the_day(replace(said, **other), replace(morning, **envelope))
+    assert second.reading_id != first.reading_id
