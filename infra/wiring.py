@@ -423,6 +423,13 @@ def mailer(settings: Settings) -> Mail:
     return Outbox(folder, sender=settings.mail_from, clock=now, ids=new_id)
 
 
+def outbox(settings: Settings) -> Path | None:
+    """Return the folder of letters, if a stack on this machine writes into one."""
+    if settings.mail_server is not None or not settings.embedded:
+        return None
+    return settings.data_dir / OUTBOX
+
+
 def verifier(
     settings: Settings, ended: Mapping[UUID, int] = MappingProxyType({})
 ) -> TokenVerifier:

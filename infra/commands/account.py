@@ -1,30 +1,21 @@
 """Commands of people, over HTTP: ask for a code, register, sign in."""
 
-import asyncio
-from email import message_from_bytes
-from email.policy import default
-from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
-import aiohttp
 import msgspec
 from cyclopts import App, Parameter
 
-from events.errors import Malformed, Missing, Unavailable
+from events.errors import Malformed
 from infra.commands.shared import OK, ORG, Where, answer, run, screen
+from infra.operations.signing_in import arrived, letters, posted
 from infra.settings import Settings
-from infra.wiring import OUTBOX
+from infra.wiring import outbox
 from services.accounts.sessions import Tokens
-from services.client.answers import failure
 from services.http.auth_bodies import AskForCode, CodeAsked, Register, SignIn
 
 
 T = TypeVar("T")
 
-PATIENCE: Final = 10.0
-LETTER_SECONDS: Final = 5.0
-INTERVAL: Final = 0.05
-INDENT: Final = "    "
 FORMS: Final = {
     "org": "An organisation is named by letters, digits, dots, dashes and colons.",
     "email": "This is no e-mail address.",
@@ -42,13 +33,6 @@ Api = Annotated[
 ]
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """A letter that a stack wrote into its folder, and the code in it."""
-
-    file: Path
-    code: str
-
-
 @account.command
 def code(
     email: str,
@@ -62,9 +46,9 @@ def code(
 
     async def work() -> int:
         asked = checked(AskForCode, org=org, email=email)
-        folder = outbox(settings, api)
-        before = letters(folder)
-        told = await posted(settings, api, "codes", asked, CodeAsked)
+        folder = outbox(settings) if api is None else None
+        before = frozenset() if folder is None else letters(folder)
+        told = await posted(base_of(settings, api), "codes", asked, CodeAsked)
         letter = None if folder is None else await arrived(folder, before, email)
 
         def show() -> None:
@@ -128,7 +112,7 @@ def begun(
 
     async def work() -> int:
         asked = checked(kind, **fields)
-        tokens = await posted(settings, api, path, asked, Tokens)
+        tokens = await posted(base_of(settings, api), path, asked, Tokens)
 
         def show() -> None:
             minutes = tokens.expires_in // 60
@@ -151,71 +135,6 @@ def checked(kind: type[T], **fields: str) -> T:
         raise Malformed(FORMS.get(path, f"{text}."), path=path or None) from error
 
 
-async def posted(
-    settings: Settings,
-    api: str | None,
-    path: str,
-    body: msgspec.Struct,
-    kind: type[T],
-) -> T:
-    """Post to a route of signing in; return the answer, or raise the failure."""
-    base = api or f"http://127.0.0.1:{settings.http_port}"
-    try:
-        async with (
-            aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=PATIENCE)
-            ) as session,
-            session.post(
-                f"{base.rstrip('/')}/v1/auth/{path}",
-                data=msgspec.json.encode(body),
-                headers={"Content-Type": "application/json"},
-                allow_redirects=False,
-            ) as response,
-        ):
-            content = await response.read()
-            if response.status < 300:  # noqa: PLR2004 - HTTP
-                return msgspec.json.decode(content, type=kind)
-            wait = float(response.headers.get("Retry-After", "1"))
-            raise failure(response.status, content, retry_after=wait)
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-        raise Malformed("This is no address of an API.", path="api") from error
-    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-        message = f"No API answers at {base}: is `rehearsal up` running?"
-        raise Unavailable(message) from error
-
-
-def outbox(settings: Settings, api: str | None) -> Path | None:
-    """Return the folder of letters, if the API that is asked writes into one here."""
-    if api is not None or settings.mail_server is not None or not settings.embedded:
-        return None
-    return settings.data_dir / OUTBOX
-
-
-def letters(folder: Path | None) -> frozenset[Path]:
-    """Return the letters in a folder."""
-    return frozenset() if folder is None else frozenset(folder.glob("*.eml"))
-
-
-async def arrived(folder: Path, before: frozenset[Path], email: str) -> Letter:
-    """Return the letter that comes to an address, or raise `Missing`."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + LETTER_SECONDS
-    while loop.time() < until:
-        for file in sorted(letters(folder) - before):
-            found = read(file, email)
-            if found is not None:
-                return found
-        await asyncio.sleep(INTERVAL)
-    raise Missing(
-        "No letter came: this address has no account, and the organisation is not open."
-    )
-
-
-def read(file: Path, email: str) -> Letter | None:
-    """Return the letter of a file, if it brings a code to an address."""
-    message: Any = message_from_bytes(file.read_bytes(), policy=default)
-    if message["To"] != email:
-        return None
-    lines = message.get_content().splitlines()
-    found = [line.strip() for line in lines if line.startswith(INDENT)]
-    return Letter(file=file, code=found[0]) if found else None
+def base_of(settings: Settings, api: str | None) -> str:
+    """Return the address of the API that is asked."""
+    return api or f"http://127.0.0.1:{settings.http_port}"

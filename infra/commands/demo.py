@@ -46,7 +46,7 @@ from infra.sample import recorded
 from infra.settings import RABBITMQ, Settings, SetupError
 from infra.supervisor import supervise
 from infra.tokens import Issuer
-from infra.wiring import Urls, caught_up, core, database, issuer, reading
+from infra.wiring import Urls, caught_up, core, database, issuer, outbox, reading
 from services.client.client import Client
 from services.http.reliability import reliability
 from services.testing.personas import (
@@ -105,7 +105,7 @@ def demo(
 ) -> int:
     """Start a stack, send commands, import a sample, hold a set while a worker dies.
 
-    Testers fill a playground, and an experiment is shown live while it is made.
+    Testers sign in and fill a playground; an experiment is shown live while it is made.
     Work is carried by RabbitMQ where one is given, runs here or is installed, and by
     PostgreSQL elsewhere.
     """
@@ -121,6 +121,11 @@ def demo(
         development = issuer(settings)
         if development is None:
             message = "the demo needs an embedded stack, but addresses were given"
+            raise SetupError(message)
+        if outbox(settings) is None:
+            message = (
+                "the demo's testers read letters here, but a mail server was given"
+            )
             raise SetupError(message)
         _say("Starting PostgreSQL, a broker, the API, projections, two workers")
         async with (

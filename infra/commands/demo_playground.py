@@ -1,15 +1,18 @@
 """The demo's playground: testers fill it, its figures are shown, its places proved."""
 
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from infra.commands.audit import Which, newest, print_acts
 from infra.commands.playgrounds import figures, print_figures, print_proof
-from infra.commands.shared import OPERATOR, Who, screen
+from infra.commands.shared import OPERATOR, Who, progress, screen
 from infra.operations.allocations import verified
 from infra.operations.judging import Judged, fill
 from infra.settings import Settings
 from infra.tokens import Issuer
-from infra.wiring import Urls, caught_up, core, reading
+from infra.wiring import OUTBOX, Urls, caught_up, core, reading
 
 
 ACTS: Final = 4
@@ -21,11 +24,12 @@ async def judged(
     """Fill an A/B playground by simulated testers; print what came of it, and acts."""
     screen.rule("Filling an A/B playground by simulated testers", align="left")
 
-    def token_for(actor: str, email: str) -> str:
-        role = "admin" if actor == OPERATOR else "tester"
-        return development.issue(actor, org=who.org, roles=[role], email=email)
+    def owner() -> str:
+        return development.issue(OPERATOR, org=who.org, roles=["admin"])
 
-    found = await fill(url, token_for, OPERATOR)
+    found = await _filled(url, owner, who.org, settings.data_dir / OUTBOX)
+    told = f"  {found.testers} testers signed in by a code, each to an account"
+    screen.print(told, highlight=False)
     await caught_up(urls, found.position)
     identity = who.identity(settings)
     async with (
@@ -43,3 +47,17 @@ async def judged(
         soft_wrap=True,
     )
     return found
+
+
+async def _filled(
+    url: str, owner: Callable[[], str], org: str, letters: Path
+) -> Judged:
+    with progress() as bar:
+        task = bar.add_task("inviting testers, who sign in and evaluate", total=None)
+
+        async def wait(seconds: float) -> None:
+            why = f"so many codes were asked for that the next waits {seconds:.0f} s"
+            bar.update(task, description=why)
+            await asyncio.sleep(seconds)
+
+        return await fill(url, owner, org=org, letters=letters, wait=wait)

@@ -1,22 +1,28 @@
 """Simulated testers fill an A/B playground to its limits.
 
-They evaluate by fixed rules, and every id is derived: doing it again changes nothing.
+They are invited, sign in by codes that they read in their letters, and evaluate by
+fixed rules. Every id is derived: doing it again only has them sign in again.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from hashlib import sha256
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from events.errors import Refused
+from events.errors import Missing, Refused
 from events.ids import EvaluationId, PlaygroundId, QuestionId
 from events.message import Command
 from infra.clock import derived_id
+from infra.operations.signing_in import Wait, posted, signed_in
+from services.access.organisations import GivenGrant
+from services.accounts.accounts import Invitation
 from services.client.client import Client
+from services.http.auth_bodies import Invite
 from services.playgrounds.asking import GivenAnswer
 from services.playgrounds.evaluations import (
     AbandonEvaluation,
@@ -30,9 +36,9 @@ from services.playgrounds.playgrounds import CreatePlayground, NewModel
 from services.playgrounds.questions import NewQuestion, Option
 
 
-SPACE: Final = UUID("3f0e6e2a-8a55-5b0e-9a55-0e5a3f1c7d20")
-CAP: Final = 10
-TESTERS: Final = 16
+SPACE: Final = UUID("1151b63a-2113-4ad1-944a-6f90ce240cd4")
+CAP: Final = 6
+TESTERS: Final = 8  # who all sign in at once, from one network address
 VISITS: Final = 4
 TEXTS: Final = (
     "It let me finish before it answered.",
@@ -40,8 +46,6 @@ TEXTS: Final = (
     "Friendly, and quick to the point.",
     "I had to repeat myself.",
 )
-
-TokenFor = Callable[[str, str], str]
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,47 +132,82 @@ def playground() -> CreatePlayground:
     )
 
 
-async def fill(url: str, token_for: TokenFor, owner: str) -> Judged:
-    """Create the playground and let testers evaluate until no place is left.
+async def fill(
+    url: str, owner: Callable[[], str], *, org: str, letters: Path, wait: Wait
+) -> Judged:
+    """Create the playground and let people evaluate until no place is left.
 
-    `token_for` gives the token of an actor with an address.
+    `owner` gives the token of its owner, who may invite. Letters come into a folder.
+    Whoever cannot sign in any more, because they were erased or deactivated since,
+    stays away.
     """
-    testers = [Tester(url, token_for, number) for number in range(TESTERS)]
     async with AsyncExitStack() as stack:
-        owning = Client(url, lambda: token_for(owner, "owner@example.org"))
-        client = await stack.enter_async_context(owning)
-        for tester in testers:
-            await stack.enter_async_context(tester.client)
+        owning = await stack.enter_async_context(Client(url, owner))
         create = derived_id(SPACE, "create")
-        await client.send(playground(), command_id=create)
+        last = await owning.send(playground(), command_id=create)
+
+        async def come(number: int) -> Tester | None:
+            await invited(url, owner(), number)
+            email = address_of(number)
+            try:
+                tokens = await signed_in(
+                    url, org=org, email=email, folder=letters, wait=wait
+                )
+            except Missing:
+                return None
+            own = Client(url, tokens.access_token)
+            return Tester(await stack.enter_async_context(own), number)
+
+        came = await asyncio.gather(*map(come, range(TESTERS)))
+        testers = [tester for tester in came if tester is not None]
         await asyncio.gather(*(tester.visit(0) for tester in testers))
-        await testers[1].withdraw()
-        excluded = ExcludeEvaluation(
-            session_id=testers[0].session(0), reason="Answered before it listened"
-        )
-        last = await client.send(excluded, command_id=derived_id(SPACE, "exclude"))
+        first = {tester.number: tester for tester in testers if tester.submitted}
+        if 1 in first:
+            await first[1].withdraw()
+        if 0 in first:
+            excluded = ExcludeEvaluation(
+                session_id=first[0].session(0), reason="Answered before it listened"
+            )
+            exclude = derived_id(SPACE, "exclude")
+            last = await owning.send(excluded, command_id=exclude)
         for visit in range(1, VISITS):
             await asyncio.gather(*(tester.visit(visit) for tester in testers))
     return Judged(
         playground_id=PLAYGROUND,
-        testers=TESTERS,
+        testers=len(testers),
         submitted=sum(tester.submitted for tester in testers),
         refused=sum(tester.refused for tester in testers),
-        position=max(last.position, *(tester.position for tester in testers)),
+        position=max([last.position, *(tester.position for tester in testers)]),
     )
+
+
+async def invited(url: str, token: str, number: int) -> None:
+    """Make an account for a tester, who is to evaluate, unless there is one."""
+    invitation = Invite(
+        email=address_of(number),
+        username=f"tester-{number}",
+        full_name=f"Tester {number}",
+        grants=[GivenGrant(area="playgrounds", role="tester")],
+    )
+    headers = {
+        "Authorization": f"Bearer {token}",
+        "Idempotency-Key": str(derived_id(SPACE, f"account/{number}")),
+    }
+    try:
+        await posted(url, "invitations", invitation, Invitation, headers=headers)
+    except Refused:
+        return
 
 
 class Tester:
     """Somebody who evaluates what they are given, if they are given something."""
 
-    def __init__(self, url: str, token_for: TokenFor, number: int) -> None:
-        self.client = Client(
-            url, lambda: token_for(f"user:tester-{number}", address_of(number))
-        )
+    def __init__(self, client: Client, number: int) -> None:
+        self.client = client
+        self.number = number
         self.submitted = 0
         self.refused = 0
         self.position = 0
-        self._number = number
 
     def session(self, visit: int) -> EvaluationId:
         """Return the id of the evaluation of a visit."""
@@ -185,13 +224,13 @@ class Tester:
             self.refused += 1
             return
         await self._send(ShowModel(session_id=session_id), visit)
-        if (self._number, visit) == (2, 1):
+        if (self.number, visit) == (2, 1):
             await self._send(AbandonEvaluation(session_id=session_id), visit)
             return
         submit = SubmitEvaluation(
             session_id=session_id,
-            answers=answers(self._number, visit),
-            time_spent_ms=20_000 + 1_000 * draw(self._number, visit, 60),
+            answers=answers(self.number, visit),
+            time_spent_ms=20_000 + 1_000 * draw(self.number, visit, 60),
         )
         await self._send(submit, visit)
         self.submitted += 1
@@ -207,7 +246,7 @@ class Tester:
         self.position = outcome.position
 
     def _id(self, visit: int, name: str) -> UUID:
-        return derived_id(SPACE, f"{self._number}/{visit}/{name}")
+        return derived_id(SPACE, f"{self.number}/{visit}/{name}")
 
 
 def answers(tester: int, visit: int) -> list[GivenAnswer]:
