@@ -1,9 +1,12 @@
-"""Commands as the arguments that `es.append_v2` and `es.append_bulk_v2` take.
+"""Commands as the arguments that `es.append_v3` and `es.append_bulk_v3` take.
 
 Nearly all arrays go as one text each, which costs a tenth of what the driver takes for
-every element: as PostgreSQL writes arrays, or, for JSON, as lines, because JSON as the
-log encodes it holds no line break. Most commands write one event to one stream; what
-numbers such commands is written once for each size of a batch.
+every element: as PostgreSQL writes arrays, or, for headers, as lines, because JSON as
+the log encodes it holds no line break. UUIDs go as they are, because the server takes
+longer to read their text than the driver takes for them. Events go as one run of bytes
+and the place of each, so that the server hashes the bytes that came. Most commands
+write one event to one stream; what numbers such commands is written once for each size
+of a batch.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,14 +23,14 @@ from events.log import Append, Status, Verdict
 
 
 ARGUMENTS: Final = (
-    "$1::text::uuid[], $2::bytea, $3::text::uuid[], $4::text::uuid[], "
+    "$1::uuid[], $2::bytea, $3::uuid[], $4::uuid[], "
     "$5::text::bigint[], string_to_array($6, E'\\n', ''), $7::text::integer[], "
-    "$8::text[], $9::text[], $10::text[], $11::text[], $12::text::uuid[], "
+    "$8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[], "
     "$13::text::bigint[], $14::text::integer[], $15::text::integer[], "
     "$16::text::integer[], $17::text::text[], $18::text::smallint[], "
-    "$19::text::bigint[], $20::text::integer[], $21::text::boolean[], "
-    "$22::text::integer[], $23::text::integer[], $24::text::uuid[], "
-    "string_to_array($25, E'\\n'), $26::text::uuid[]"
+    "$19::text::bigint[], $20::text::integer[], $21::text::integer[], "
+    "$22::text::boolean[], $23::uuid[], $24::bytea, $25::text::integer[], "
+    "$26::uuid[]"
 )
 HASH_BYTES: Final = 32
 ALL_ACCEPTED: Final = 0  # the number of no command
@@ -35,10 +38,10 @@ SIZES: Final = 512
 
 _NULL: Final = "NULL"
 
-Fact = tuple[UUID, str, UUID | None]
-Arguments = tuple[bytes | str | Sequence[str | None] | None, ...]
+Fact = tuple[UUID, bytes, UUID | None]
+Arguments = tuple[bytes | str | Sequence[UUID | str | None] | None, ...]
 Caller = tuple[str, str, str, str | None]
-Shape = tuple[str, str, str, str, str, str, str]
+Shape = tuple[str, str, str, str, str, str]
 
 _statuses: Final = {str(status): status for status in Status}
 
@@ -47,7 +50,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A command whose events are sealed and encoded.
 
     `slices` and `facts` have an element for each write. `occurred_at` is in
-    microseconds since 2000-01-01 UTC, `size` that of the encoded events in characters.
+    microseconds since 2000-01-01 UTC, `size` that of the encoded events in bytes.
     """
 
     entry: Append
@@ -63,6 +66,7 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
     metas = [ready.entry.meta for ready in commands]
     writes = [write for ready in commands for write in ready.entry.writes]
     facts = [fact for ready in commands for own in ready.facts for fact in own]
+    data = [fact[1] for fact in facts]
     numbered: dict[Caller, int] = {}
     callers = [
         numbered.setdefault(
@@ -78,21 +82,20 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
         first_writes,
         event_counts,
         write_commands,
+        write_offsets,
         write_events,
         closes,
-        event_writes,
-        ordinals,
     ) = shape(commands)
     return (
-        identifiers([meta.command_id for meta in metas]),
+        [meta.command_id for meta in metas],
         b"".join([ready.entry.body_hash for ready in commands]),
-        identifiers(
+        some(
             [
                 None if meta.correlation_id is meta.command_id else meta.correlation_id
                 for meta in metas
             ]
         ),
-        identifiers([meta.causation_id for meta in metas]),
+        some([meta.causation_id for meta in metas]),
         numbers([ready.occurred_at for ready in commands]),
         lines(headers) if any(headers) else None,
         ones(len(callers)) if len(numbered) == 1 else numbers(callers),
@@ -100,7 +103,7 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
         regions,
         actors,
         ips,
-        identifiers([fence and fence[0] for fence in fences]) if fenced else None,
+        [fence and fence[0] for fence in fences] if fenced else None,
         optional([fence and fence[1] for fence in fences]) if fenced else None,
         first_writes,
         event_counts,
@@ -108,21 +111,21 @@ def arguments(commands: Sequence[Ready]) -> Arguments:
         texts([write.stream_id for write in writes]),
         numbers([number for ready in commands for number in ready.slices]),
         numbers([write.expected for write in writes]),
+        write_offsets,
         write_events,
         closes,
-        event_writes,
-        ordinals,
-        identifiers([fact[0] for fact in facts]),
-        lines([fact[1] for fact in facts]),
-        identifiers([fact[2] for fact in facts]),
+        [fact[0] for fact in facts],
+        b"".join(data),
+        numbers(list(accumulate(map(len, data), initial=1))),
+        some([fact[2] for fact in facts]),
     )
 
 
 def shape(commands: Sequence[Ready]) -> Shape:
     """Return what numbers the writes of commands, and the events of writes.
 
-    These are first_writes, event_counts, write_commands, write_events, write_closes,
-    event_writes and event_ordinals.
+    These are first_writes, event_counts, write_commands, write_offsets, write_events
+    and write_closes.
     """
     for ready in commands:
         if (
@@ -134,31 +137,30 @@ def shape(commands: Sequence[Ready]) -> Shape:
     else:
         size = len(commands)
         places, counts = series(size), ones(size)
-        return places, counts, places, counts, falses(size), places, counts
+        return places, counts, places, series(size, start=0), counts, falses(size)
     first_writes: list[int] = []
     event_counts: list[int] = []
     write_commands: list[int] = []
+    offsets: list[int] = []
     write_events: list[int] = []
     closes: list[str] = []
-    event_writes: list[int] = []
-    ordinals: list[int] = []
+    events = 0
     for place, ready in enumerate(commands, start=1):
         first_writes.append(len(write_commands) + 1 if ready.facts else 0)
         event_counts.append(sum(map(len, ready.facts)))
         for write, own in zip(ready.entry.writes, ready.facts, strict=True):
             write_commands.append(place)
+            offsets.append(events)
             write_events.append(len(own))
             closes.append("t" if write.closes else "f")
-            event_writes += [len(write_commands)] * len(own)
-            ordinals += range(1, len(own) + 1)
+            events += len(own)
     return (
         numbers(first_writes),
         numbers(event_counts),
         numbers(write_commands),
+        numbers(offsets),
         numbers(write_events),
         "{" + ",".join(closes) + "}",
-        numbers(event_writes),
-        numbers(ordinals),
     )
 
 
@@ -172,20 +174,9 @@ def optional(values: Iterable[int | None]) -> str:
     return "{" + ",".join([_NULL if n is None else str(n) for n in values]) + "}"
 
 
-def identifiers(values: Sequence[UUID | None]) -> str | None:
-    """Return UUIDs as an array, None where all are null."""
-    if values.count(None) == len(values) > 0:
-        return None
-    return (
-        "{"
-        + ",".join(
-            [
-                _NULL if each is None else each.int.to_bytes(16, "big").hex()
-                for each in values
-            ]
-        )
-        + "}"
-    )
+def some(values: Sequence[UUID | None]) -> Sequence[UUID | None] | None:
+    """Return UUIDs, None where all are null."""
+    return None if values.count(None) == len(values) else values
 
 
 def texts(values: Sequence[str]) -> str:
@@ -207,9 +198,9 @@ def lines(values: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=SIZES)
-def series(size: int) -> str:
-    """Return the places from 1 as an array."""
-    return numbers(list(range(1, size + 1)))
+def series(size: int, *, start: int = 1) -> str:
+    """Return so many integers that follow on each other as an array."""
+    return numbers(list(range(start, start + size)))
 
 
 @lru_cache(maxsize=SIZES)
@@ -246,7 +237,7 @@ def verdict(  # noqa: PLR0917 - the columns of a row
 
 
 def verdicts(commands: Sequence[Ready], rows: Sequence[Any]) -> list[Verdict]:
-    """Return the verdicts on commands, in their order, that `es.append_v2` returned."""
+    """Return the verdicts on commands, in their order, that a function returned."""
     first, _, before, _, _, _, recorded_at, receipt, versions = rows[0]
     if first != ALL_ACCEPTED:
         return [verdict(*row[1:-1]) for row in sorted(rows, key=itemgetter(0))]

@@ -16,7 +16,7 @@ blobs     large bodies by sha256.
 
 Append
 
-A function of the owner's, `es.append_v2`, takes a batch of commands as parallel arrays;
+A function of the owner's, `es.append_v3`, takes a batch of commands as parallel arrays;
 nobody has a right to write the tables themselves. In one transaction it takes an
 advisory lock, reads the head, and judges every command with snapshots that are younger
 than the lock: known command ids, then each write's stream in order (owner, closed,
@@ -25,7 +25,7 @@ answered and leave no trace. Since positions are given out under a lock that is 
 after the commit has become visible, whoever sees a position sees every position below:
 `position > $1 ORDER BY position` loses nothing and a hole is corruption.
 
-`es.append_bulk_v2` is the same for imports, where a stream may be written by many
+`es.append_bulk_v3` is the same for imports, where a stream may be written by many
 commands of one call: expectations count the commands before, and all is stored or
 nothing. A long import is several such calls in one transaction. Single calls are
 batched in the process (`infra.postgres.flusher`), and readers are woken after the
@@ -39,7 +39,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from itertools import pairwise
-from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
@@ -58,6 +57,7 @@ from infra.postgres.columns import (
     Ready,
     arguments,
     verdict,
+    verdicts,
 )
 from infra.postgres.doorbell import CHANNEL, Doorbell
 from infra.postgres.failures import AWAY, REFUSED_VALUE, reaching_database
@@ -131,7 +131,7 @@ SELECT asked.place, known.body_hash, known.last_position, known.version, known.e
     ON known.org_id = $1
    AND known.command_id = asked.command_id
 """
-APPEND_BULK: Final = f"SELECT * FROM es.append_bulk_v2({ARGUMENTS})"  # noqa: S608
+APPEND_BULK: Final = f"SELECT * FROM es.append_bulk_v3({ARGUMENTS})"  # noqa: S608
 NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 KEY: Final = 16
@@ -189,22 +189,22 @@ class PostgresEventLog:
         """Append many commands' events in order and in one transaction.
 
         Other appends wait meanwhile: thousands of events for each call, rather than
-        millions. Raises `TooLarge` above 128 Mi characters of events, and `Malformed`
-        as `append` does; then nothing was appended.
+        millions. Raises `TooLarge` above 128 MiB of events, and `Malformed` as
+        `append` does; then nothing was appended.
         """
         parts = portions(entries)
-        verdicts: list[Verdict] = []
+        found: list[Verdict] = []
         if len(parts) > 1:
             with suppress(SomeRefusedError):
-                verdicts = await self._persist(lambda: self._append_parts(parts))
-        if not verdicts and entries:
-            verdicts = await self._persist(lambda: self._append_whole(entries))
-        if accepted(verdicts):
-            self._doorbell.stored(max((each.position for each in verdicts), default=0))
-            return verdicts
+                found = await self._persist(lambda: self._append_parts(parts))
+        if not found and entries:
+            found = await self._persist(lambda: self._append_whole(entries))
+        if accepted(found):
+            self._doorbell.stored(max((each.position for each in found), default=0))
+            return found
         return [
             Verdict(status=Status.OK) if each.status is Status.OK else each
-            for each in verdicts
+            for each in found
         ]
 
     async def read(self, after: int, limit: int = 1000) -> Sequence[Recorded[Event]]:
@@ -335,13 +335,16 @@ class PostgresEventLog:
     ) -> tuple[list[Ready], int]:
         """Return commands made ready, and their size added to that of those before."""
         readies: list[Ready] = []
-        for place, entry in enumerate(entries):
-            if place % BREATHER == 0:
+        unbroken = 0
+        for entry in entries:
+            if unbroken <= 0:
+                unbroken = BREATHER
                 await asyncio.sleep(0)
             ready = await self._ready(entry)
+            unbroken -= 1 + sum(map(len, ready.facts))
             size += ready.size
             if size > LARGEST_BULK:
-                message = "A bulk append holds at most 128 Mi characters of events."
+                message = "A bulk append holds at most 128 MiB of events."
                 raise TooLarge(message)
             readies.append(ready)
         return readies, size
@@ -351,33 +354,33 @@ class PostgresEventLog:
         rows = await self._pool.fetch(
             APPEND_BULK, *arguments(readies), timeout=BULK_SECONDS
         )
-        return answers(rows)
+        return verdicts(readies, rows)
 
     async def _append_parts(self, parts: Sequence[Sequence[Append]]) -> list[Verdict]:
         """Append parts in one transaction, or raise `SomeRefusedError`.
 
         The next part is made ready while the server stores the one before.
         """
-        verdicts: list[Verdict] = []
+        stored: list[Verdict] = []
         readies, size = await self._all_ready(parts[0])
         values = arguments(readies)
         async with self._pool.acquire() as connection, connection.transaction():
-            statement = await connection.prepare(APPEND_BULK)
             for following in (*parts[1:], ()):
                 storing = asyncio.ensure_future(
-                    statement.fetch(*values, timeout=BULK_SECONDS)
+                    connection.fetch(APPEND_BULK, *values, timeout=BULK_SECONDS)
                 )
+                sent = readies
                 try:
                     readies, size = await self._all_ready(following, size)
                     values = arguments(readies) if readies else values
-                    stored = answers(await storing)
+                    found = verdicts(sent, await storing)
                 finally:
                     storing.cancel()
                     await asyncio.wait([storing])
-                if not accepted(stored):
+                if not accepted(found):
                     raise SomeRefusedError
-                verdicts += stored
-        return verdicts
+                stored += found
+        return stored
 
     async def _persist(
         self, attempt: Callable[[], Awaitable[list[Verdict]]]
@@ -428,7 +431,7 @@ def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
     try:
         facts = [
             [
-                (event_id, catalogue.encode(event).decode(), key_id)
+                (event_id, catalogue.encode(event), key_id)
                 for event_id, event, key_id in own
             ]
             for own in sealed
@@ -463,15 +466,9 @@ def portions(entries: Sequence[Append]) -> list[Sequence[Append]]:
     return [entries[start:end] for start, end in pairwise(cuts)]
 
 
-def answers(rows: Sequence[asyncpg.Record]) -> list[Verdict]:
-    """Return the verdicts that rows hold, in the order of commands."""
-    ordered = sorted(rows, key=itemgetter(0))
-    return [verdict(*row) for _, *row in ordered]
-
-
-def accepted(verdicts: Sequence[Verdict]) -> bool:
+def accepted(found: Sequence[Verdict]) -> bool:
     """Say whether every command was accepted, now or before."""
-    return all(each.status in ACCEPTED for each in verdicts)
+    return all(each.status in ACCEPTED for each in found)
 
 
 def recorded(row: asyncpg.Record) -> Recorded[Event]:

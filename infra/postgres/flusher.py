@@ -26,12 +26,12 @@ from infra.postgres.failures import AWAY, REFUSED_VALUE
 from infra.postgres.partitions import has_no_partition, make_partitions
 
 
-APPEND: Final = f"SELECT * FROM es.append_v2({ARGUMENTS})"  # noqa: S608 - all bound
+APPEND: Final = f"SELECT * FROM es.append_v3({ARGUMENTS})"  # noqa: S608 - all bound
 PATIENCE: Final = 5.0
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 MOST_COMMANDS: Final = 256
-MOST_CHARACTERS: Final = 4 * 1024 * 1024
+MOST_BYTES: Final = 4 * 1024 * 1024
 SMALL: Final = 16
 
 Rows = Sequence[Sequence[Any]]
@@ -54,7 +54,7 @@ class Batch:
         """Say whether a command may join."""
         if not self.commands:
             return True
-        return len(self.commands) < room and self.size + size <= MOST_CHARACTERS
+        return len(self.commands) < room and self.size + size <= MOST_BYTES
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return two batches with the commands of this one."""

@@ -8,7 +8,7 @@ import asyncpg
 LOCK: Final = "PERFORM pg_advisory_xact_lock(1919248485, 1);"
 TAKES_HEAD: Final = "es.take_head()"
 TAKES_POSITIONS: Final = "es.take_positions(event_counts)"
-APPENDING: Final = ("es.append_v2", "es.append_bulk_v2")
+APPENDING: Final = ("es.append_v3", "es.append_bulk_v3")
 
 # At the commit itself, for as long as a disk may take, or a failure to commit.
 SLOW_COMMITS: Final = """

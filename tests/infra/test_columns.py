@@ -28,6 +28,6 @@ def test_json_with_a_line_break_stays_one_line() -> None:
 
 
 def test_nulls_alone_are_no_array() -> None:
-    assert columns.identifiers([None, None]) is None
-    assert columns.identifiers([]) == "{}"
-    assert columns.identifiers([None, UUID(int=10)]) == f"{{NULL,{10:032x}}}"
+    assert columns.some([None, None]) is None
+    assert columns.some([]) is None
+    assert columns.some([None, UUID(int=10)]) == [None, UUID(int=10)]
