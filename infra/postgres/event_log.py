@@ -77,8 +77,8 @@ from services.ports import Ids
 
 
 ACCEPTED: Final = frozenset({Status.OK, Status.DUPLICATE})
-PORTION: Final = 1024
 FIRST_PORTION: Final = 256
+LARGEST_PORTION: Final = 4096
 BREATHER: Final = 64
 LARGEST_BULK: Final = 128 * 1024 * 1024
 BULK_SECONDS: Final = 25.0
@@ -450,17 +450,17 @@ def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
 
 
 def portions(entries: Sequence[Append]) -> list[Sequence[Append]]:
-    """Return commands cut into runs of about `PORTION` events.
+    """Return commands cut into runs, by how many events and commands they are.
 
-    The first is shorter, so that the server need not wait for it for long.
+    The first is short, so that the server need not wait for it for long, and each is
+    twice the one before, because storing takes more than twice what making ready does.
     """
-    cuts = [0]
-    events = PORTION - FIRST_PORTION
+    cuts, units, most = [0], 0, FIRST_PORTION
     for place, entry in enumerate(entries, start=1):
-        events += sum(len(write.events) for write in entry.writes) + 1
-        if events > PORTION:
+        units += sum(len(write.events) for write in entry.writes) + 1
+        if units > most:
             cuts.append(place)
-            events = 0
+            units, most = 0, min(2 * most, LARGEST_PORTION)
     if cuts[-1] < len(entries):
         cuts.append(len(entries))
     return [entries[start:end] for start, end in pairwise(cuts)]

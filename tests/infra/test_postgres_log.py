@@ -451,9 +451,20 @@ async def test_two_processes_share_one_order(database: Database) -> None:
 # Imports
 
 
+def test_the_parts_of_an_import_get_longer_and_leave_nothing_out() -> None:
+    commands = [told(new_stream(), str(n)) for n in range(2_000)]
+
+    parts = event_log.portions(commands)
+
+    assert [command for part in parts for command in part] == commands
+    assert [len(part) for part in parts] == [129, 257, 513, 1_025, 76]
+
+
 async def test_a_long_import_is_whole_and_in_order(log: PostgresEventLog) -> None:
     streams = [new_stream() for _ in range(7)]
-    commands = [told(streams[n % 7], str(n)) for n in range(2 * event_log.PORTION)]
+    commands = [
+        told(streams[n % 7], str(n)) for n in range(8 * event_log.FIRST_PORTION)
+    ]
 
     verdicts = await log.append_bulk([*commands, commands[0]])
     events = await everything_after(log, 0)
@@ -471,7 +482,7 @@ async def test_a_loser_at_the_end_of_a_long_import_undoes_it(
 ) -> None:
     stream, known = new_stream(), told(new_stream(), "known")
     await log.append(known)
-    commands = [told(stream, str(n)) for n in range(2 * event_log.PORTION)]
+    commands = [told(stream, str(n)) for n in range(8 * event_log.FIRST_PORTION)]
     reused = Append(meta=known.meta, body_hash=OTHER_BODY, writes=())
 
     verdicts = await log.append_bulk([*commands, reused])

@@ -728,6 +728,32 @@ class EventLogContract:
         assert [e.version for e in events] == [1, 2, 1, 3, 4]
         assert {v.receipt for v in verdicts} == {f"{start + 5}-{head.chain.hex()}"}
 
+    async def test_bulk_goes_on_where_streams_stand(self, log: EventLog) -> None:
+        one, two = new_stream(), new_stream()
+        await log.append(told(one, "a"))
+        start = (await log.head()).position
+
+        verdicts = await log.append_bulk(
+            [
+                entry(
+                    write(one, said("b"), said("c"), expected=1),
+                    write(two, said("d"), closes=True),
+                ),
+                entry(),
+                told(new_stream(), "e", expected=ABSENT),
+            ]
+        )
+        events = await log.read(start)
+        late = await log.append_bulk([told(new_stream(), "f"), told(two, "g")])
+
+        assert statuses(verdicts) == [Status.OK] * 3
+        assert [v.version for v in verdicts] == [3, 0, 1]
+        assert [v.position - start for v in verdicts] == [3, 4, 4]
+        assert texts(events) == ["b", "c", "d", "e"]
+        assert [e.version for e in events] == [2, 3, 1, 1]
+        assert late[1].status is Status.CLOSED
+        assert (await log.head()).position == start + 4
+
     @pytest.mark.parametrize("place", [0, 5])
     async def test_a_bulk_append_with_one_loser_appends_nothing(
         self, log: EventLog, place: int
