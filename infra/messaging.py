@@ -9,6 +9,7 @@ from contextlib import (
 )
 from typing import Final
 
+from infra.believing import admission, bearers
 from infra.clock import new_id, now
 from infra.embedded.broker import Carrier
 from infra.postgres.letters import PostgresLetters
@@ -17,7 +18,7 @@ from infra.rabbit.events import rabbit_outlet
 from infra.rabbit.intake import rabbit_inbox
 from infra.rabbit.topology import Topology
 from infra.settings import Settings, SettingsError
-from infra.wiring import Core, Urls, admission, bearers
+from infra.wiring import Core, Urls
 from infra.working import stream_of
 from services.admission import Admission
 from services.commanding import Batches

@@ -12,6 +12,7 @@ from uuid import UUID
 import structlog
 from aiohttp import web
 
+from infra.believing import admission, bearers, signing_in
 from infra.calculating import Calculator
 from infra.carrying import carrying
 from infra.clock import new_id, now
@@ -23,12 +24,9 @@ from infra.wiring import (
     MASTER_KEY,
     Core,
     Urls,
-    admission,
-    bearers,
     core,
     follow_erasures,
     projecting,
-    signing_in,
 )
 from infra.working import working
 from projections.catalogue import GROUPS, TABLES

@@ -7,9 +7,9 @@ from cyclopts import App, Parameter
 
 from events.errors import Malformed
 from infra.commands.shared import OK, ORG, Where, answer, run, screen
+from infra.mail.outbox import outbox
 from infra.operations.signing_in import arrived, letters, posted
 from infra.settings import Settings
-from infra.wiring import outbox
 from services.accounts.sessions import Tokens
 from services.http.auth_bodies import AskForCode, CodeAsked, Register, SignIn
 

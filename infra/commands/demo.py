@@ -18,6 +18,7 @@ from rich.table import Table as Grid
 
 from events.ids import PersonaId
 from events.message import Command
+from infra.believing import issuer
 from infra.carrying import carrying
 from infra.clock import derived_id
 from infra.commands.demo_playground import judged
@@ -39,6 +40,7 @@ from infra.commands.shared import (
 from infra.commands.up import environment_of, roles_of
 from infra.embedded.broker import Carrier, at_hand
 from infra.embedded.server import free_port
+from infra.mail.outbox import outbox
 from infra.operations.importing import Summary, import_tau_bench
 from infra.operations.judging import Judged
 from infra.operations.scoring import scored
@@ -46,7 +48,7 @@ from infra.sample import recorded
 from infra.settings import RABBITMQ, Settings, SetupError
 from infra.supervisor import supervise
 from infra.tokens import Issuer
-from infra.wiring import Urls, caught_up, core, database, issuer, outbox, reading
+from infra.wiring import Urls, caught_up, core, database, reading
 from services.client.client import Client
 from services.http.reliability import reliability
 from services.testing.personas import (

@@ -8,11 +8,12 @@ from typing import Final
 from infra.commands.audit import Which, newest, print_acts
 from infra.commands.playgrounds import figures, print_figures, print_proof
 from infra.commands.shared import OPERATOR, Who, progress, screen
+from infra.mail.outbox import OUTBOX
 from infra.operations.allocations import verified
 from infra.operations.judging import Judged, fill
 from infra.settings import Settings
 from infra.tokens import Issuer
-from infra.wiring import OUTBOX, Urls, caught_up, core, reading
+from infra.wiring import Urls, caught_up, core, reading
 
 
 ACTS: Final = 4

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from rich.table import Table as Grid
 
+from infra.believing import verifier
 from infra.commands.shared import (
     FAILED,
     OK,
@@ -26,7 +27,7 @@ from infra.postgres.chime import open_chime
 from infra.postgres.letters import PostgresLetters
 from infra.postgres.work import PostgresWork
 from infra.settings import Settings
-from infra.wiring import core, database, verifier
+from infra.wiring import core, database
 from services.identity import Identity
 
 

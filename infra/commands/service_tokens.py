@@ -10,9 +10,10 @@ from rich.table import Table as Grid
 
 from events.errors import Malformed
 from events.roles import Scope
+from infra.believing import bearers
 from infra.commands.shared import OK, OPERATOR, Where, Who, answer, run, screen
 from infra.commands.users import parts_of
-from infra.wiring import bearers, caught_up, core, database, projecting, reading
+from infra.wiring import caught_up, core, database, projecting, reading
 from services.access.organisations import granted
 from services.accounts.people import Caller
 from services.http.auth_bodies import IssueToken, RevokeToken

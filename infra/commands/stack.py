@@ -1,21 +1,14 @@
-"""Commands that run a role alone, and that give a token or tell the settings."""
+"""Commands that run a role alone."""
 
-from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
-from cyclopts.validators import Number
 
-from events.errors import Malformed
 from infra.commands.shared import (
     OK,
-    OPERATOR,
-    ORG,
     AdminPort,
     Broker,
     Where,
-    answer,
     run,
 )
 from infra.roles import (
@@ -25,11 +18,7 @@ from infra.roles import (
     serve_projections,
     serve_work,
 )
-from infra.settings import SetupError, printable
-from infra.wiring import database, issuer
-
-
-MINUTES: Final = Number(gt=0, lte=366 * 24 * 60)
+from infra.wiring import database
 
 
 def api(
@@ -115,56 +104,3 @@ def background(
         return OK
 
     return run(where, serve, logging=settings)
-
-
-def token(
-    *,
-    where: Where = Where(),  # noqa: B008 - frozen
-    org: Annotated[str, Parameter(help="The bearer's organisation.")] = ORG,
-    subject: Annotated[str, Parameter(help="user:ID or service:ID.")] = OPERATOR,
-    role: Annotated[tuple[str, ...], Parameter(help="A role; repeatable.")] = (
-        "admin",
-    ),
-    scope: Annotated[tuple[str, ...], Parameter(help="A scope; repeatable.")] = (),
-    minutes: Annotated[
-        float, Parameter(help="How long it is valid.", validator=MINUTES)
-    ] = 60.0,
-) -> int:
-    """Print a bearer token for an embedded stack, signed by its development key."""
-    settings = where.settings()
-
-    async def work() -> int:
-        development = issuer(settings)
-        if development is None:
-            message = "tokens come from your identity provider: addresses were given"
-            raise SetupError(message)
-        try:
-            issued = development.issue(
-                subject,
-                org=org,
-                roles=role,
-                scopes=scope,
-                lifetime=timedelta(minutes=minutes),
-            )
-        except msgspec.ValidationError as error:
-            message = f"There is no such bearer: {error}."
-            raise Malformed(message) from error
-        answer(where, {"token": issued}, lambda: print(issued))  # noqa: T201 - the answer
-        return OK
-
-    return run(where, work)
-
-
-def settings(*, where: Where = Where()) -> int:  # noqa: B008 - frozen
-    """Print every setting and its value, passwords struck out."""
-    known = printable(where.settings())
-
-    async def work() -> int:
-        def show() -> None:
-            for name, value in known.items():
-                print(f"REHEARSAL_{name.upper()}={value if value is not None else ''}")  # noqa: T201 - the answer
-
-        answer(where, known, show)
-        return OK
-
-    return run(where, work)

@@ -12,6 +12,7 @@ from events.errors import Malformed, Missing
 from events.ids import UserId
 from events.message import Command
 from events.roles import Area, Role
+from infra.believing import signing_in
 from infra.commands.shared import OK, OPERATOR, Where, Who, answer, run, screen
 from infra.settings import Settings, SetupError
 from infra.wiring import (
@@ -22,7 +23,6 @@ from infra.wiring import (
     database,
     projecting,
     reading,
-    signing_in,
 )
 from services.access.organisations import granted
 from services.access.users import (

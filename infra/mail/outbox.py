@@ -6,11 +6,16 @@ from datetime import UTC
 from email.message import EmailMessage
 from email.policy import SMTPUTF8
 from pathlib import Path
+from typing import Final
 
 from events.errors import Unavailable
 from infra.mail.letters import as_message
+from infra.settings import Settings
 from services.accounts.ports import Letter
 from services.ports import Clock, Ids
+
+
+OUTBOX: Final = "outbox"  # of a data directory
 
 
 class Outbox:
@@ -40,3 +45,10 @@ class Outbox:
         with os.fdopen(descriptor, "wb") as file:
             file.write(message.as_bytes(policy=SMTPUTF8))
         draft.rename(self._folder / name)
+
+
+def outbox(settings: Settings) -> Path | None:
+    """Return the folder of letters, if a stack on this machine writes into one."""
+    if settings.mail_server is not None or not settings.embedded:
+        return None
+    return settings.data_dir / OUTBOX

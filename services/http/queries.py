@@ -20,8 +20,9 @@ import msgspec
 
 from events.errors import Malformed
 from projections.projection import Column, Table
-from services.http import asking, cursors, values
+from services.http import cursors, values
 from services.http.limits import Limits
+from services.parameters import integer, printable
 
 
 RESERVED: Final = frozenset({"sort", "fields", "limit", "cursor", "min_position"})
@@ -214,7 +215,7 @@ def _asked(columns: Mapping[str, Column], name: str) -> tuple[Column, str]:
     head, _, operator = name.partition(".")
     column = columns.get(head)
     if column is None:
-        message = f"There is no column {asking.printable(head)}."
+        message = f"There is no column {printable(head)}."
         raise Malformed(message, path="query")
     operator = operator or "eq"
     if operator not in operators_of(column):
@@ -230,7 +231,7 @@ def _shown(columns: Mapping[str, Column], fields: str | None) -> tuple[str, ...]
     names = tuple(dict.fromkeys(fields.split(",")))
     for name in names:
         if name not in columns:
-            message = f"There is no column {asking.printable(name)}."
+            message = f"There is no column {printable(name)}."
             raise Malformed(message, path="query.fields")
     return names
 
@@ -238,7 +239,7 @@ def _shown(columns: Mapping[str, Column], fields: str | None) -> tuple[str, ...]
 def _limit(asked: str | None, limits: Limits) -> int:
     if asked is None:
         return limits.default_rows
-    limit = asking.integer(asked, "query.limit", most=limits.page_rows)
+    limit = integer(asked, "query.limit", most=limits.page_rows)
     if limit == 0:
         raise Malformed("A page has at least one row.", path="query.limit")
     return limit

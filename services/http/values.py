@@ -13,7 +13,7 @@ import msgspec
 
 from events.errors import Malformed
 from projections.projection import Column
-from services.http import asking
+from services import parameters
 
 
 EQUAL: Final = ("eq", "ne", "in")
@@ -104,13 +104,13 @@ def _address(value: str, path: str) -> IPv4Address | IPv6Address:
 
 _INTEGER: Final[Mapping[str, object]] = {"type": "integer"}
 _NUMBER: Final[Mapping[str, object]] = {"type": "number"}
-_OPAQUE: Final = Kind(read=asking.text, operators=(), schema={"type": "string"})
-_JSON: Final = Kind(read=asking.text, operators=("has",), schema={}, json=True)
+_OPAQUE: Final = Kind(read=parameters.text, operators=(), schema={"type": "string"})
+_JSON: Final = Kind(read=parameters.text, operators=("has",), schema={}, json=True)
 _TEXT: Final = Kind(
-    read=asking.text, operators=(*ORDERED, "like"), schema={"type": "string"}
+    read=parameters.text, operators=(*ORDERED, "like"), schema={"type": "string"}
 )
 _MOMENT: Final = Kind(
-    read=asking.moment,
+    read=parameters.moment,
     operators=ORDERED,
     schema={"type": "string", "format": "date-time"},
 )
@@ -121,7 +121,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "varchar": _TEXT,
     "character varying": _TEXT,
     "uuid": Kind(
-        read=asking.identifier,
+        read=parameters.identifier,
         operators=ORDERED,
         schema={"type": "string", "format": "uuid"},
     ),
@@ -140,9 +140,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "timestamp with time zone": _MOMENT,
     "inet": Kind(read=_address, operators=EQUAL, schema={"type": "string"}),
     "jsonb": _JSON,
-    "json": Kind(read=asking.text, operators=(), schema={}, json=True),
+    "json": Kind(read=parameters.text, operators=(), schema={}, json=True),
     "text[]": Kind(
-        read=asking.text,
+        read=parameters.text,
         operators=("has",),
         schema={"type": "array", "items": {"type": "string"}},
     ),

@@ -12,7 +12,7 @@ import aiohttp
 import msgspec
 
 from infra.clock import new_id
-from infra.wiring import OUTBOX
+from infra.mail.outbox import OUTBOX
 from services.access.organisations import organisation_id
 from tests.end_to_end.stack import ORG, Stack
 

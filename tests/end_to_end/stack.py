@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from events.message import Event, Meta, Recorded
 from infra import wiring
+from infra.believing import Bearers, admission, bearers, signing_in
 from infra.calculating import Calculator
 from infra.clock import new_id, now
 from infra.furnishing import furnish
@@ -40,18 +41,14 @@ from infra.tokens import Issuer
 from infra.wiring import (
     LEDGER,
     MASTER_KEY,
-    Bearers,
     Core,
     Urls,
-    admission,
-    bearers,
     caught_up,
     core,
     follow_erasures,
     operating,
     projecting,
     reading,
-    signing_in,
 )
 from projections import builds
 from projections.catalogue import TABLES

@@ -3,8 +3,8 @@
 from typing import Any
 
 from events.access.users import UserSignedIn
+from infra.mail.outbox import OUTBOX
 from infra.operations.judging import CAP, TESTERS, Judged, address_of, fill
-from infra.wiring import OUTBOX
 from services.accounts.limits import SignInLimits
 from tests.end_to_end.people import administrator
 from tests.end_to_end.stack import ORG, Stack

@@ -7,8 +7,8 @@ from typing import Any, Final
 import pytest
 
 from events.errors import Unauthenticated
+from infra.believing import bearers
 from infra.clock import new_id
-from infra.wiring import bearers
 from services.accounts.service_tokens import new_token
 from services.identity import Verifier
 from tests.end_to_end.amqp import amqp

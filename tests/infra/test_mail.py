@@ -13,12 +13,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from events.errors import Unavailable
+from infra.believing import mailer
 from infra.clock import new_id, now
 from infra.embedded.server import free_port
 from infra.mail.outbox import Outbox
 from infra.mail.smtp import SmtpMail
 from infra.settings import Settings, SettingsError
-from infra.wiring import mailer
 from services.accounts.ports import Letter
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import aiohttp
 import pytest
 
-from infra.wiring import OUTBOX
+from infra.mail.outbox import OUTBOX
 from tests.end_to_end.people import code_in, texts_to
 from tests.infra.commands.process import Answer, Up, rehearsal
 
