@@ -3,6 +3,7 @@
 REQUIRE=postgres makes it an error that no full PostgreSQL can be had.
 """
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -13,6 +14,9 @@ from infra.kernels import VARIABLE, kernel_directory
 from infra.populations import cores
 from tests.postgres_ladder import Database, Rung, Servers, ladder
 
+
+# Thousands of tests are objects that stay: looking for garbage among them takes long.
+gc.set_threshold(50_000, 10, 10)
 
 RUNGS = pytest.StashKey[list[Rung]]()
 

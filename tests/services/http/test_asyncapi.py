@@ -6,7 +6,6 @@ from warnings import catch_warnings, simplefilter
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator
 
 from events.catalogue import EVENTS, tag
 from events.conversation import MessageAdded
@@ -58,8 +57,10 @@ def references(place: Json) -> Iterator[str]:
             yield from references(each)
 
 
-def payload(description: Json, name: str) -> Draft202012Validator:
+def payload(description: Json, name: str) -> Any:  # noqa: ANN401 - slow to import
     """Return what validates the payload of a message."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
+
     schema = description["components"]["messages"][key(name)]["payload"]
     return Draft202012Validator({**schema, "components": description["components"]})
 

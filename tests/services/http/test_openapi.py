@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from openapi_spec_validator import validate
 
 from events.catalogue import EVENTS
 from events.errors import Failure
@@ -39,6 +38,8 @@ def resolved(description: Any, reference: str) -> Any:  # noqa: ANN401 - JSON
 
 
 def test_the_description_is_valid(description: Any) -> None:  # noqa: ANN401 - JSON
+    from openapi_spec_validator import validate  # noqa: PLC0415 - slow to import
+
     validate(description)
 
 
