@@ -6,6 +6,9 @@ ARGS ?=
 BROKER ?=
 JOBS ?= logical
 
+# What is compiled once is imported by every process of the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lock sbom bench chaos fuzz clean
 
@@ -34,7 +37,7 @@ check: $(VENV)/.dev ## check format, style, imports and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 format: $(VENV)/.dev ## format the code
 	$(BIN)/ruff format .
