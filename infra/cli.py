@@ -14,7 +14,7 @@ from cyclopts import App
 PLACES: Final = {
     "demo": ("demo:demo", "Start everything, hold a set, kill a worker, show it all."),
     "up": ("up:up", "Run every role under one supervisor."),
-    "api": ("stack:api", "Run the HTTP role alone."),
+    "api": ("api:api", "Run the HTTP role alone."),
     "project": ("stack:project", "Run the projection role alone."),
     "dispatch": ("stack:dispatch", "Run the dispatch role alone."),
     "work": ("stack:work", "Run the work role alone."),

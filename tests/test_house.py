@@ -15,7 +15,9 @@ from importlinter.cli import lint_imports
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE: Final = (ROOT / "Makefile").read_text(encoding="utf-8")
-IMPORTED: Final = "import sys, infra.roles, infra.commands.runs, infra.commands.data"
+IMPORTED: Final = (
+    "import sys, infra.api, infra.roles, infra.commands.runs, infra.commands.data"
+)
 MADE = {"__pycache__", "build", "dist", "node_modules"}
 HIDDEN = {".ci", ".gitignore"}
 
@@ -128,10 +130,18 @@ def _lines(path: Path) -> list[str]:
 
 def test_a_role_holds_nothing_large_that_it_may_never_use() -> None:
     large = ("numpy", "scipy", "statsmodels", "aio_pika", "alembic", "sqlalchemy")
+    assert imported(IMPORTED, large) == []
+
+
+def test_only_the_api_holds_what_speaks_http() -> None:
+    assert imported("import sys, infra.roles", ("aiohttp", "jinja2", "jwt")) == []
+
+
+def imported(importing: str, some: tuple[str, ...]) -> list[str]:
     told = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-c", f"{IMPORTED}\nprint(*set({large}) & set(sys.modules))"],
+        [sys.executable, "-c", f"{importing}\nprint(*set({some}) & set(sys.modules))"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout.split() == []
+    return told.stdout.split()

@@ -1,8 +1,4 @@
-"""Commands that run a role alone."""
-
-from typing import Annotated
-
-from cyclopts import Parameter
+"""Commands that run a role alone; the API has a module of its own."""
 
 from infra.commands.shared import (
     OK,
@@ -12,32 +8,12 @@ from infra.commands.shared import (
     run,
 )
 from infra.roles import (
-    serve_api,
     serve_background,
     serve_dispatch,
     serve_projections,
     serve_work,
 )
 from infra.wiring import database
-
-
-def api(
-    *,
-    where: Where = Where(),  # noqa: B008 - frozen
-    http_port: Annotated[int | None, Parameter(help="Port of the API.")] = None,
-    admin_port: Annotated[
-        int | None, Parameter(help="Port of health, metrics.")
-    ] = None,
-) -> int:
-    """Run the HTTP role alone."""
-    settings = where.settings(http_port=http_port, admin_port=admin_port)
-
-    async def work() -> int:
-        async with database(settings) as urls:
-            await serve_api(settings, urls)
-        return OK
-
-    return run(where, work, logging=settings)
 
 
 def project(

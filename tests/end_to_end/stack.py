@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from events.message import Event, Meta, Recorded
 from infra import wiring
+from infra.api import ENTITIES, cursor_secret, pages
 from infra.believing import Bearers, admission, bearers, signing_in
 from infra.calculating import Calculator
 from infra.clock import new_id, now
@@ -34,7 +35,6 @@ from infra.operations.projections import ProjectionOperations
 from infra.operations.querying import query
 from infra.operations.verify import verify
 from infra.postgres.traces import PostgresTraces
-from infra.roles import ENTITIES, cursor_secret, pages
 from infra.sealing import ensure_master_keys
 from infra.settings import Settings
 from infra.tokens import Issuer

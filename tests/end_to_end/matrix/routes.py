@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from events.roles import ROLES, holds
-from infra.roles import ENTITIES
+from infra.api import ENTITIES
 from projections.catalogue import TABLES
 from services.http.playgrounds import SHAPES
 from tests.end_to_end.matrix.oracle import Asker, Row
