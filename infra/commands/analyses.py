@@ -14,6 +14,7 @@ from events.errors import Malformed
 from infra.calculating import Calculator
 from infra.commands.shared import OK, Where, Who, answer, run, screen
 from infra.operations.experimenting import Experiments
+from infra.operations.exporting import demand_free
 from infra.operations.reporting import asked_of, write
 from infra.wiring import core, database, reading
 from services.experiments.analysis.results import Analysis, Contrasts, Interval
@@ -114,6 +115,8 @@ def report(
     async def work() -> int:
         if html is None and png is None:
             raise Malformed("Say where to: --html FILE, --png FOLDER, or both.")
+        for path in filter(None, (html, png)):
+            demand_free(path)
         async with (
             database(settings) as urls,
             core(settings, urls, name="analyses") as parts,

@@ -109,12 +109,17 @@ def writing(made: Path, kind: Format, about: Mapping[str, str]) -> Any:  # noqa:
     return arrow_files(made, kind, about)
 
 
-@contextmanager
-def made_whole(path: Path) -> Iterator[Path]:
-    """Lend a name beside `path`; what is there in the end gets its own name."""
+def demand_free(path: Path) -> None:
+    """Raise `FileThere` where something is at a path already."""
     if path.exists():
         message = f"There is something at {path} already."
         raise FileThere(message)
+
+
+@contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """Lend a name beside `path`; what is there in the end gets its own name."""
+    demand_free(path)
     try:
         beside = Path(mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     except FileNotFoundError:
