@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import partial
+from functools import cache, partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -35,7 +35,12 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 def kind_of(column: Column) -> Kind:
     """Return the kind of a column's type; an unknown type is shown as text only."""
-    name = re.sub(r"\(.*\)", "", column.type).strip().lower()
+    return _kind_of_type(column.type)
+
+
+@cache
+def _kind_of_type(declared: str) -> Kind:
+    name = re.sub(r"\(.*\)", "", declared).strip().lower()
     return KINDS.get(name, _OPAQUE)
 
 
