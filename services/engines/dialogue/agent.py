@@ -11,7 +11,6 @@ a tool has not done. `references` are the numbers of the policy's rules it rests
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -20,6 +19,7 @@ from services.engines.dialogue.draw import Draw
 from services.engines.dialogue.lexicon import LANGUAGES, Language
 from services.engines.dialogue.policy import Book, Policy, Rule, Section, Tool, book_of
 from services.engines.dialogue.ranking import index, ranked
+from services.engines.dialogue.remembering import TEXTS, remembered
 from services.engines.dialogue.text import (
     CODE,
     WORD,
@@ -169,7 +169,7 @@ def requests_of(user: Sequence[str], asked: Sequence[str], language: str) -> lis
     ]
 
 
-@lru_cache(maxsize=2_048)
+@remembered(characters=TEXTS)
 def shown(content: str, language: str) -> tuple[Sentence, ...]:
     """Return what a tool's answer shows, one sentence for each leaf of its JSON."""
     if FAILED.match(content):

@@ -6,13 +6,13 @@ person it is turned round; other languages are quoted as they stand.
 """
 
 import re
-from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 
 from services.engines.dialogue.lexicon import LANGUAGES, base, words
 from services.engines.dialogue.personas import Persona, persona_of
+from services.engines.dialogue.remembering import TEXTS, remembered
 from services.engines.dialogue.text import (
     Sentence,
     fold,
@@ -164,7 +164,7 @@ class Mind(msgspec.Struct, frozen=True):
     names: frozenset[str]
 
 
-@lru_cache(maxsize=1_024)
+@remembered(characters=TEXTS)
 def mind_of(brief: UserBrief) -> Mind:
     """Return what a brief says, read once."""
     language = base(brief.language)

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from services.engines.dialogue.lexicon import LANGUAGES, words
+from services.engines.dialogue.remembering import TEXTS, remembered
 from services.engines.dialogue.text import (
     WORD,
     Sentence,
@@ -73,7 +74,7 @@ class Cue(msgspec.Struct, frozen=True):
         return frozenset().union(*(one.content for one in self.said))
 
 
-@lru_cache(maxsize=4_096)
+@remembered(characters=TEXTS)
 def heard(text: str, language: str) -> Cue:
     """Return what the agent's words ask and say."""
     rules = LANGUAGES[language]

@@ -20,6 +20,7 @@ from services.engines.dialogue.agent import FAILED
 from services.engines.dialogue.cue import NOT_YET, refusal
 from services.engines.dialogue.lexicon import ENGLISH
 from services.engines.dialogue.policy import SEPARATOR
+from services.engines.dialogue.remembering import TEXTS, remembered
 from services.engines.dialogue.text import (
     CODE,
     Sentence,
@@ -207,7 +208,7 @@ def combined(found: Sequence[Judgement]) -> Judgement:
     )
 
 
-@lru_cache(maxsize=2_048)
+@remembered(characters=TEXTS)
 def claims_of(assertion: str) -> tuple[Claim, ...]:
     """Return what an assertion claims, one claim for each sentence with a deed."""
     parts = [fold(one.text).strip(" .") for one in sentences(assertion, LANGUAGE)]
@@ -300,7 +301,7 @@ def deeds() -> dict[str, Deed]:
     }
 
 
-@lru_cache(maxsize=512)
+@remembered(characters=TEXTS)
 def record_of(transcript: tuple[Turn, ...]) -> Record:
     """Return a conversation as evidence, read once."""
     agent: list[Spoken] = []

@@ -7,13 +7,13 @@ is not recognised makes a rule of kind `inform`, which is quoted but never enfor
 """
 
 import re
-from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 
 from services.engines.dialogue.lexicon import base
 from services.engines.dialogue.ranking import Index, index
+from services.engines.dialogue.remembering import POLICIES, remembered
 from services.engines.dialogue.text import Sentence, fold, plain, sentences, stems_of
 
 
@@ -140,7 +140,7 @@ class Line(msgspec.Struct, frozen=True):
     lead: str
 
 
-@lru_cache(maxsize=256)
+@remembered(characters=POLICIES)
 def book_of(text: str, tag: str) -> Book:
     """Return a policy text as rules, read once."""
     language = base(tag)

@@ -19,6 +19,7 @@ import snowballstemmer
 from rapidfuzz import fuzz
 
 from services.engines.dialogue.lexicon import LANGUAGES, base
+from services.engines.dialogue.remembering import TEXTS, WORDS, remembered
 
 
 CONCEPT_CUT: Final = 92.0
@@ -105,7 +106,7 @@ def plain(text: str) -> str:
     return MARKUP.sub("", text)
 
 
-@lru_cache(maxsize=65_536)
+@remembered(characters=WORDS)
 def stem(word: str, language: str) -> str:
     """Return the stem of a folded word, of its concept where it has an alias."""
     if CODE.search(word):
@@ -137,20 +138,20 @@ def canonical(word: str) -> str:
     return number.rstrip("0").rstrip(".") if "." in number else number
 
 
-@lru_cache(maxsize=4_096)
+@remembered(characters=TEXTS)
 def words_of(text: str) -> tuple[str, ...]:
     """Return the folded words of a text."""
     return tuple(WORD.findall(fold(text)))
 
 
-@lru_cache(maxsize=8_192)
+@remembered(characters=TEXTS)
 def stems_of(text: str, language: str) -> tuple[str, ...]:
     """Return the stems of a text's words that are no stop words, in their order."""
     stop = LANGUAGES[language].stop
     return tuple(stem(word, language) for word in words_of(text) if word not in stop)
 
 
-@lru_cache(maxsize=8_192)
+@remembered(characters=TEXTS)
 def values_of(text: str) -> frozenset[str]:
     """Return a text's numbers, codes and addresses, and its dates as `--MM-DD`."""
     found = words_of(text)
@@ -168,7 +169,7 @@ def values_of(text: str) -> frozenset[str]:
     return frozenset(values)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(characters=TEXTS)
 def sentences(text: str, language: str) -> tuple[Sentence, ...]:
     """Return the sentences of a text."""
     parts: list[str] = []
@@ -291,7 +292,7 @@ def stuffed(said: Sentence, language: str) -> bool:
     return bare < STUFFED_SHARE * len(said.words)
 
 
-@lru_cache(maxsize=4_096)
+@remembered(characters=TEXTS)
 def language_of(text: str) -> str | None:
     """Return the language that a text's stop words speak for, if one does.
 
