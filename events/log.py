@@ -12,7 +12,7 @@ Kept    An acknowledged append survives the death of any process. A call that fa
 Time    `recorded_at` never goes back along positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -27,6 +27,7 @@ from events.packing import Packed
 ANY: Final = -1
 ABSENT: Final = 0
 PRESENT: Final = -2
+PAGE: Final = 500
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +97,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """A stream's events after a version, and its version and owner now.
 
-    `version` 0: there is no such stream.
+    `version` 0: there is no such stream. Where a limit cut the events short, the last
+    has a lower version.
     """
 
     stream_id: str
@@ -142,11 +144,17 @@ class EventLog(Protocol):
         ...
 
     async def read_stream(
-        self, stream_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
     ) -> Stream:
         """Return a stream's events with versions above `after`, in order.
 
-        `upto` bounds them by position in the log, for a state as of then.
+        `upto` bounds them by position in the log, for a state as of then; `limit` is
+        the most of them.
         """
         ...
 
@@ -171,3 +179,15 @@ class EventLog(Protocol):
         another, None for a command that was not accepted.
         """
         ...
+
+
+async def stream_pages(
+    log: EventLog, stream_id: str, *, after: int = 0, upto: int | None = None
+) -> AsyncGenerator[Stream, None]:
+    """Yield a stream in pages, at least one, so that a long one is never held whole."""
+    while True:
+        page = await log.read_stream(stream_id, after=after, upto=upto, limit=PAGE)
+        yield page
+        if len(page.events) < PAGE or page.events[-1].version == page.version:
+            return
+        after = page.events[-1].version

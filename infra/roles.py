@@ -12,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from infra.buffers import give_back_buffers
 from infra.carrying import carrying
 from infra.embedded.broker import Carrier
 from infra.settings import POSTGRES, Settings
@@ -90,6 +91,8 @@ async def _serve(
     admin_port: int | None = None,
 ) -> None:
     spare_collector()
+    if "work" in duties:
+        give_back_buffers()
     async with AsyncExitStack() as stack:
         stopping = stack.enter_context(stop_signals())
         parts = await stack.enter_async_context(core(settings, urls, name=name))

@@ -27,11 +27,11 @@ from events.errors import (
     Mismatch,
     Missing,
 )
-from events.log import Append, EventLog, Status, Verdict, Write
+from events.log import Append, EventLog, Status, Verdict, Write, stream_pages
 from events.message import ON_BEHALF_OF, Command, Event, Meta, actor_id
 from services.decider import AnyDecider
 from services.locks import StreamLocks
-from services.state import Loaded, StateCache, fold
+from services.state import Loaded, StateCache, absent, fold
 
 
 BULK_COMMANDS: Final = 1_000
@@ -194,11 +194,11 @@ class Handler:
 
         Raises `Missing` where the organisation has no such stream.
         """
-        stream = await self._log.read_stream(f"{decider.category}-{key}", upto=upto)
-        if not stream.events or stream.org_id != org_id:
+        stream_id = f"{decider.category}-{key}"
+        loaded = await self._after(decider, stream_id, absent(decider), upto=upto)
+        if not loaded.version or loaded.org_id != org_id:
             raise Missing
-        events = [recorded.event for recorded in stream.events]
-        return stream.events[-1].version, fold(decider, decider.initial, events)
+        return loaded.version, loaded.state
 
     async def _check_behalf(self, meta: Meta, known: dict[str, Loaded]) -> None:
         """Raise `NobodyToAskFor` where a service names nobody whom it can ask for."""
@@ -297,27 +297,38 @@ class Handler:
         shared = decider.shared(command)
         if shared is None or loaded.version:
             return loaded
-        stream = await self._log.read_stream(shared)
-        if stream.org_id != org_id:
+        once = await self._after(decider, shared, absent(decider))
+        if once.org_id != org_id:
             return loaded
-        events = [recorded.event for recorded in stream.events]
-        state = fold(decider, decider.initial, events)
-        loaded = msgspec.structs.replace(loaded, state=state)
+        loaded = msgspec.structs.replace(loaded, state=once.state)
         self._cache.put(decider.stream(command, org_id), loaded)
         return loaded
 
     async def _load(self, decider: AnyDecider, stream_id: str) -> Loaded:
         """Load a stream's state: what is remembered, and the events after it."""
-        old = self._cache.old(stream_id)
-        version, state = (old.version, old.state) if old else (0, decider.initial)
-        stream = await self._log.read_stream(stream_id, after=version)
-        events = [recorded.event for recorded in stream.events]
-        loaded = Loaded(
-            version=stream.version,
-            state=fold(decider, state, events),
-            org_id=stream.org_id,
-        )
+        old = self._cache.old(stream_id) or absent(decider)
+        loaded = await self._after(decider, stream_id, old)
         self._cache.put(stream_id, loaded)
+        return loaded
+
+    async def _after(
+        self,
+        decider: AnyDecider,
+        stream_id: str,
+        loaded: Loaded,
+        *,
+        upto: int | None = None,
+    ) -> Loaded:
+        """Return a stream's state after the events that what was loaded lacks."""
+        async for page in stream_pages(
+            self._log, stream_id, after=loaded.version, upto=upto
+        ):
+            events = [recorded.event for recorded in page.events]
+            loaded = Loaded(
+                version=loaded.version + len(events),
+                state=fold(decider, loaded.state, events),
+                org_id=page.org_id,
+            )
         return loaded
 
     def _learn(self, decision: Decision, verdict: Verdict) -> None:

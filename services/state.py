@@ -23,6 +23,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str | None
 
 
+def absent(decider: AnyDecider) -> Loaded:
+    """Return the state of a stream that does not exist yet."""
+    return Loaded(version=0, state=decider.initial, org_id=None)
+
+
 def fold(decider: AnyDecider, state: Any, events: Iterable[Event]) -> Any:  # noqa: ANN401 - each decider has its own
     """Return the state after events."""
     evolve = decider.evolve

@@ -24,11 +24,11 @@ from infra.sample import desk
 from infra.wiring import Core
 from services.client.client import Client, Request
 from services.handling import Outcome
-from services.testing import set_runs
-from services.testing.artifacts import report_of
+from services.testing.artifacts import RunHistory
 from services.testing.reactions import TRIAL
 from services.testing.set_runs import StartSetRun
 from services.testing.unit_test_sets import CreateUnitTestSet
+from services.work.reporting import catch_up
 
 
 SPACE: Final = UUID("0d0c5b0e-6f0f-5a1d-8a5e-6b5d7f1f4c22")
@@ -122,9 +122,10 @@ async def _held(
             if kill is not None and now.trials and now.done >= now.trials // 4:
                 kill(now.done)
                 kill = None
-    stream = await parts.log.read_stream(f"{set_runs.decider.category}-{run_id}")
+    history = RunHistory()
+    await catch_up(history, parts.log, run_id)
     head = await parts.log.head()
-    found = verdicts_of(report_of(list(stream.events)), head.position)
+    found = verdicts_of(history.report(), head.position)
     screen.print(
         f"  {title}: {found.trials} trials in {time.monotonic() - began:.1f} s,"
         f" {found.passed} passed, {found.failed} failed, {found.errored} errored",

@@ -101,11 +101,17 @@ class MemoryEventLog:
         return await self._opened(self._rows[after : after + limit])
 
     async def read_stream(
-        self, stream_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
     ) -> Stream:
         """Return a stream's events with versions above `after`, in order."""
         place = self._places.get(stream_id, NOWHERE)
-        positions = self._positions.get(stream_id, [])[after:]
+        end = None if limit is None else after + limit
+        positions = self._positions.get(stream_id, [])[after:end]
         rows = [
             self._rows[position - 1]
             for position in positions

@@ -6,16 +6,15 @@ from typing import Final
 
 import msgspec
 
-from events.errors import Missing
 from events.ids import SetRunId, UnitTestId
 from events.log import EventLog
-from events.message import Event, Recorded
 from events.testing.set_runs import Fault, Outcome
-from services.testing import set_runs
-from services.testing.artifacts import RunReport, report_of
+from services.testing.artifacts import RunHistory, RunReport
+from services.work.reporting import catch_up
 
 
 LOOK: Final = 0.25  # seconds between two looks at the run
+REPORTS: Final = 2  # of each completion
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,32 +60,22 @@ async def completed(
 ) -> Verdicts:
     """Return what came out of a run, once it has ended and has its reports.
 
-    Raises what `doing` raises, the task that holds its trials.
+    Raises `Missing` where there is no such run, and what `doing` raises, the task that
+    holds its trials.
     """
-    history: list[Recorded[Event]] = []
+    history = RunHistory()
     while True:
         head = (await log.head()).position
-        stream = await log.read_stream(
-            f"{set_runs.decider.category}-{run_id}", after=len(history)
-        )
-        history += stream.events
-        if not history:
-            raise Missing
-        report = report_of(history)
+        await catch_up(history, log, run_id)
+        report = history.report()
         tell(progress_of(report))
         if report.status != "running" and (
-            report.status != "completed" or reported(history)
+            report.status != "completed" or history.attached >= REPORTS
         ):
             return verdicts_of(report, head)
         await asyncio.wait((doing,), timeout=LOOK)
         if doing.done():
             doing.result()
-
-
-def reported(history: list[Recorded[Event]]) -> bool:
-    """Return whether the reports of the last completion are attached."""
-    since = [type(recorded.event).__name__ for recorded in reversed(history)]
-    return since[:2] == ["ArtifactGenerated"] * 2
 
 
 def progress_of(report: RunReport) -> Progress:

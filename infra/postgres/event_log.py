@@ -225,7 +225,12 @@ class PostgresEventLog:
         return await self._opened(rows)
 
     async def read_stream(
-        self, stream_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
     ) -> Stream:
         """Return a stream's events with versions above `after`, in order."""
         rows: Sequence[asyncpg.Record] = ()
@@ -240,8 +245,9 @@ class PostgresEventLog:
                 if upto is not None:
                     last = min(last, upto)
                 if version > after and first <= last:
+                    end = version if limit is None else min(version, after + limit)
                     rows = await connection.fetch(
-                        READ_STREAM, stream_id, after, version, first, last
+                        READ_STREAM, stream_id, after, end, first, last
                     )
         return Stream(
             stream_id=stream_id,

@@ -107,7 +107,7 @@ class Feed:
         after = asking.integer(parameters.get("after", "0"), "query.after")
         limit = _limit(parameters.get("limit"), self._limits)
         reason = reason_of(parameters.get("reason"))
-        stream = await self._log.read_stream(stream_id, after=after)
+        stream = await self._log.read_stream(stream_id, after=after, limit=limit + 1)
         if stream.org_id != identity.org_id:
             raise Missing("There is no such stream.")
         headers = {**HEADERS, "ETag": f'"{stream.version}"'}

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from events.errors import Missing
 from events.ids import SetRunId
-from events.log import EventLog
+from events.log import EventLog, stream_pages
 from events.message import Event, Recorded
 from events.testing.set_runs import TrialCounted, TrialsReopened
 from events.testing.trials import TrialStarted
@@ -126,28 +126,30 @@ class ProgressRoute:
             async for page in pages:
                 starts = sum(_begins(recorded, run_id) for recorded in page)
                 begun += starts if position > shown else -starts
-        history = [
-            each for each in await self._history(run_id) if each.position <= position
-        ]
         progress: RunProgress | None = None
-        for recorded in history:
+        ended = 0
+        async for recorded in self._history(run_id, upto=position):
             progress = progress_after(progress, run_id, recorded)
+            ended += isinstance(recorded.event, TrialCounted)
         if progress is None or progress.ended:
             return position, progress
-        ended = sum(isinstance(each.event, TrialCounted) for each in history)
         return position, replace(progress, running=begun - ended)
 
-    async def _history(self, run_id: SetRunId) -> Sequence[Recorded[Event]]:
+    async def _history(
+        self, run_id: SetRunId, *, upto: int | None = None
+    ) -> AsyncGenerator[Recorded[Event], None]:
         name = f"{set_runs.decider.category}-{run_id}"
-        return (await self._log.read_stream(name)).events
+        async for page in stream_pages(self._log, name, upto=upto):
+            for recorded in page.events:
+                yield recorded
 
     async def _goes_on(self, run_id: SetRunId, after: int) -> bool:
         """Say whether trials of a run that had ended were opened again."""
-        return any(
-            isinstance(each.event, TrialsReopened)
-            for each in await self._history(run_id)
-            if each.position > after
-        )
+        last = 0
+        async for each in self._history(run_id):
+            if isinstance(each.event, TrialsReopened):
+                last = each.position
+        return last > after
 
     async def _follow(
         self,

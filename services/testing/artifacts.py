@@ -6,6 +6,7 @@ broke off is an error, and what could not be judged is skipped, with the reason.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -13,9 +14,11 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import msgspec
 
+from events.errors import Missing
 from events.ids import SetRunId, TrialId, UnitTestId, UnitTestSetId
 from events.message import Event, Recorded
 from events.testing.set_runs import (
+    ArtifactGenerated,
     Fault,
     MetricResult,
     Outcome,
@@ -73,60 +76,86 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     unit_tests: list[TestReport]
 
 
-def report_of(history: Sequence[Recorded[Event]]) -> RunReport:
-    """Return the report of a run, from its whole history or a part from its start."""
-    (first, *_) = history
-    requested = first.event
-    if not isinstance(requested, SetRunRequested):
-        message = f"A run's history starts with {type(requested).__name__}."
-        raise TypeError(message)
-    specs = requested.specs
-    status, ended_at = "running", None
-    trials: dict[tuple[UnitTestId, int], TrialReport] = {}
-    for recorded in history:
+class RunHistory:
+    """What a run's facts come to, taken one after another; of each trial its report.
+
+    `version` is how many were taken, `attached` how many reports were attached since
+    anything else happened.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.completions = 0
+        self.attached = 0
+        self._requested: SetRunRequested | None = None
+        self._specs: Sequence[Spec] = ()
+        self._started_at: datetime | None = None
+        self._status = "running"
+        self._ended_at: datetime | None = None
+        self._trials: dict[tuple[UnitTestId, int], TrialReport] = {}
+
+    def add(self, recorded: Recorded[Event]) -> None:
+        """Take the next fact, from the first on."""
         event = recorded.event
+        self.version += 1
+        attached, self.attached = self.attached, 0
         match event:
+            case SetRunRequested():
+                self._requested, self._specs = event, event.specs
+                self._started_at = recorded.recorded_at
             case SetRunPinned():
-                specs = event.specs
+                self._specs = event.specs
             case TrialCounted():
-                trials[event.unit_test_id, event.index] = trial_report(event, recorded)
+                slot = event.unit_test_id, event.index
+                self._trials[slot] = trial_report(event, recorded)
             case TrialsReopened():
-                for slot in event.slots:
-                    del trials[slot.unit_test_id, slot.index]
-                status, ended_at = "running", None
+                for reopened in event.slots:
+                    del self._trials[reopened.unit_test_id, reopened.index]
+                self._status, self._ended_at = "running", None
             case SetRunCompleted():
-                status, ended_at = "completed", recorded.recorded_at
+                self.completions += 1
+                self._end("completed", recorded)
             case SetRunCancelled():
-                status, ended_at = "cancelled", recorded.recorded_at
+                self._end("cancelled", recorded)
             case SetRunFailed():
-                status, ended_at = "failed", recorded.recorded_at
+                self._end("failed", recorded)
+            case ArtifactGenerated():
+                self.attached = attached + 1
             case _:
                 pass
-    outcomes = [trial.outcome for trial in trials.values()]
-    return RunReport(
-        run_id=requested.run_id,
-        set_id=requested.set_id,
-        origin=requested.origin,
-        seed=requested.seed,
-        status=status,
-        started_at=first.recorded_at,
-        ended_at=ended_at,
-        passed=outcomes.count("passed"),
-        failed=outcomes.count("failed"),
-        inconclusive=outcomes.count("inconclusive"),
-        errored=outcomes.count("errored"),
-        unit_tests=[
-            TestReport(
-                spec=spec,
-                trials=[
-                    trials[spec.unit_test_id, index]
-                    for index in range(spec.run_count)
-                    if (spec.unit_test_id, index) in trials
-                ],
-            )
-            for spec in specs
-        ],
-    )
+
+    def report(self) -> RunReport:
+        """Return the report of the run after the facts so far, or raise `Missing`."""
+        if self._requested is None or self._started_at is None:
+            raise Missing
+        outcomes = Counter(trial.outcome for trial in self._trials.values())
+        return RunReport(
+            run_id=self._requested.run_id,
+            set_id=self._requested.set_id,
+            origin=self._requested.origin,
+            seed=self._requested.seed,
+            status=self._status,
+            started_at=self._started_at,
+            ended_at=self._ended_at,
+            passed=outcomes["passed"],
+            failed=outcomes["failed"],
+            inconclusive=outcomes["inconclusive"],
+            errored=outcomes["errored"],
+            unit_tests=[
+                TestReport(
+                    spec=spec,
+                    trials=[
+                        self._trials[spec.unit_test_id, index]
+                        for index in range(spec.run_count)
+                        if (spec.unit_test_id, index) in self._trials
+                    ],
+                )
+                for spec in self._specs
+            ],
+        )
+
+    def _end(self, status: str, recorded: Recorded[Event]) -> None:
+        self._status, self._ended_at = status, recorded.recorded_at
 
 
 def trial_report(event: TrialCounted, recorded: Recorded[Event]) -> TrialReport:
@@ -148,7 +177,7 @@ def as_json(report: RunReport) -> bytes:
 
 
 def as_junit(report: RunReport) -> bytes:
-    """Return a report as JUnit XML."""
+    """Return a report as JUnit XML; of its elements one suite's at a time are held."""
     root = Element(
         "testsuites",
         name=f"set run {report.run_id}",
@@ -158,18 +187,18 @@ def as_junit(report: RunReport) -> bytes:
         skipped=str(report.inconclusive),
         timestamp=report.started_at.isoformat(),
     )
-    for test in report.unit_tests:
-        add_suite(root, test, report)
-    indent(root)
     written: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    if report.unit_tests:
+        suites = [suite_of(test, report) for test in report.unit_tests]
+        opened = written.removesuffix(b" />") + b">"
+        written = b"\n  ".join([opened, *suites]) + b"\n</testsuites>"
     return written + b"\n"
 
 
-def add_suite(root: Element, test: TestReport, report: RunReport) -> None:
-    """Add a unit test's suite."""
+def suite_of(test: TestReport, report: RunReport) -> bytes:
+    """Return a unit test's suite, indented as it stands among the others."""
     outcomes = [trial.outcome for trial in test.trials]
-    suite = SubElement(
-        root,
+    suite = Element(
         "testsuite",
         name=plain(test.spec.name),
         tests=str(len(outcomes)),
@@ -189,6 +218,9 @@ def add_suite(root: Element, test: TestReport, report: RunReport) -> None:
             name=f"trial {trial.index + 1}",
         )
         add_verdict(case, trial)
+    indent(suite, level=1)
+    written: bytes = tostring(suite, encoding="utf-8")
+    return written
 
 
 def pins(spec: Spec, report: RunReport) -> Iterable[tuple[str, str]]:

@@ -4,7 +4,9 @@ One run of so many trials of at most 6 messages, with the rules engines: the sim
 user, the agent by its policy and the judge are in the worker, so that everything which
 is waited for is the system's own. The clock starts with the command that starts the run
 and stops when the read tables show its end. Meanwhile the proportional set size of each
-process is looked at; what it grows by is the slope of the second half.
+process is looked at. What it grows by is the slope over the second half of the trials,
+of which the reports are no part: they are made once, of all of them, when the last one
+was counted. What they leave behind is told beside it.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from events.message import Command, Meta
 from infra.clock import new_id, now
@@ -44,6 +46,11 @@ COUNTED: Final = """
 SELECT count(*)
   FROM es.events
  WHERE type = 'testing.TrialCounted'
+"""
+REPORTED: Final = """
+SELECT count(*) = 2
+  FROM es.events
+ WHERE type = 'testing.ArtifactGenerated'
 """
 SHOWN: Final = """
 SELECT passed_count + failed_count + inconclusive_count + errored_count
@@ -76,18 +83,15 @@ async def measure(bench: Bench) -> list[Figure]:
 
 async def held(place: Place, trials: int, pids: Mapping[str, int]) -> list[Figure]:
     """Start the run, wait for its end, and return the figures."""
-    looks: list[dict[str, float]] = []
-    at: list[float] = []
+    looks: list[Look] = []
     async with place.superuser() as connection:
         began = moved = perf_counter()
         await ask(place, [A_LIVE_RUN])
         known = 0
-        while not await connection.fetchval(SHOWN):
+        while not (shown := await connection.fetchval(SHOWN)):
             await asyncio.sleep(LOOK)
-            at.append(perf_counter() - began)
-            if MEASURABLE:
-                looks.append({role: pss(pid) / MIB for role, pid in pids.items()})
             counted = await connection.fetchval(COUNTED)
+            looks.append(Look(counted, sizes(pids)))
             if counted > known:
                 known, moved = counted, perf_counter()
             if perf_counter() - moved > STALLED:
@@ -95,7 +99,9 @@ async def held(place: Place, trials: int, pids: Mapping[str, int]) -> list[Figur
                 raise FailedError(message)
         took = perf_counter() - began
         events = await connection.fetchval(EVENTS)
-        shown = await connection.fetchval(SHOWN)
+        async with asyncio.timeout(STALLED):
+            while not await connection.fetchval(REPORTED):  # noqa: ASYNC110 - of other processes
+                await asyncio.sleep(LOOK)
     if shown != trials:
         message = f"the read tables show {shown} trials instead of {trials}"
         raise FailedError(message)
@@ -108,24 +114,41 @@ async def held(place: Place, trials: int, pids: Mapping[str, int]) -> list[Figur
             bar=Bar(least=60.0),
             note=f"{events:,} events, {events / took:,.0f} a second",
         ),
-        *memory(at, looks),
+        *memory([look for look in looks if look.counted < trials], sizes(pids)),
     ]
 
 
-def memory(at: Sequence[float], looks: Sequence[Mapping[str, float]]) -> list[Figure]:
-    """Return how large each process was at the end, and how it grew."""
-    half = len(at) // 2
-    if half < 2:
+class Look(NamedTuple):
+    """How many trials were counted, and how large each process was, in MiB."""
+
+    counted: int
+    sizes: Mapping[str, float]
+
+
+def sizes(pids: Mapping[str, int]) -> dict[str, float]:
+    """Return how large each process is, in MiB, where the system tells."""
+    return {role: pss(pid) / MIB for role, pid in pids.items() if MEASURABLE}
+
+
+def memory(looks: Sequence[Look], after: Mapping[str, float]) -> list[Figure]:
+    """Return what each process grew by while trials were held, and how large it is."""
+    if not looks:
         return []
+    last = looks[-1]
+    late = [look for look in looks if 2 * look.counted > last.counted]
+    if len({look.counted for look in late}) < 2:
+        return []
+    xs = [look.counted / 1_000 for look in late]
     return [
         Figure(
             row=ROW,
-            what=f"{role}: PSS at the end, slope of the second half a minute",
+            what=f"{role}: PSS, growth a 1,000 trials in the second half",
             unit="MiB",
-            value=looks[-1][role],
-            note=f"{60 * slope(at[half:], [look[role] for look in looks[half:]]):+.2f}",
+            value=slope(xs, [look.sizes[role] for look in late]),
+            bar=Bar(most=0.5),
+            note=f"{last.sizes[role]:.1f} MiB at the end, {size:.1f} after the reports",
         )
-        for role in looks[-1]
+        for role, size in after.items()
     ]
 
 

@@ -125,9 +125,16 @@ class Overtaken:
         return getattr(self._log, name)
 
     async def read_stream(
-        self, stream_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
     ) -> Stream:
-        found = await self._log.read_stream(stream_id, after=after, upto=upto)
+        found = await self._log.read_stream(
+            stream_id, after=after, upto=upto, limit=limit
+        )
         if stream_id.startswith("testing.set_run-") and self._meanwhile:
             await self._meanwhile.pop()()
         return found

@@ -8,14 +8,14 @@ import msgspec
 import pytest
 
 from events.errors import Conflict, Failure, Forbidden, Mismatch, Missing, Refused
-from events.log import Append, Stream, Verdict
+from events.log import PAGE, Append, Stream, Verdict
 from events.message import Command, Meta
 from events.testing.references import ReferenceAdded
 from infra.clock import new_id, now
 from infra.memory.event_log import MemoryEventLog
 from services.decider import Decider
 from services.handling import Handler, Outcome
-from tests.builders import ORG, OTHER_ORG, meta
+from tests.builders import ORG, OTHER_ORG, entry, meta, write
 
 
 LIMIT = 3
@@ -185,12 +185,19 @@ class ReadingLog(MemoryEventLog):
     def __init__(self) -> None:
         super().__init__(clock=now, ids=new_id)
         self.after: list[int] = []
+        self.limits: list[int | None] = []
 
     async def read_stream(
-        self, stream_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
     ) -> Stream:
         self.after.append(after)
-        return await super().read_stream(stream_id, after=after, upto=upto)
+        self.limits.append(limit)
+        return await super().read_stream(stream_id, after=after, upto=upto, limit=limit)
 
 
 async def test_what_another_process_appended_is_all_that_is_read() -> None:
@@ -204,6 +211,20 @@ async def test_what_another_process_appended_is_all_that_is_read() -> None:
     with pytest.raises(Full):
         await theirs.handle(put("hat", box=box), meta())
     assert log.after == [1, 2]
+
+
+async def test_a_long_stream_is_never_held_whole() -> None:
+    log, box = ReadingLog(), new_id()
+    things = [str(number) for number in range(2 * PAGE + 1)]
+    facts = [ReferenceAdded(target_id=box, by=thing) for thing in things]
+    await log.append(entry(write(f"test.box-{box}", *facts)))
+    handler = handler_of(log)
+    version, state = await handler.state(BOXES, box, org_id=ORG)
+    assert (version, state) == (len(things), frozenset(things))
+    outcome = await handler.handle(put(things[0], box=box), meta())
+    assert outcome.version == len(things)
+    assert log.after == [0, PAGE, 2 * PAGE] * 2
+    assert set(log.limits) == {PAGE}
 
 
 async def test_partners_commit_together(handler: Handler) -> None:

@@ -19,12 +19,14 @@ from events.errors import Malformed, Missing, Refused
 from events.ids import SubjectId
 from events.log import (
     ABSENT,
+    PAGE,
     PRESENT,
     Append,
     Blobs,
     EventLog,
     Status,
     Verdict,
+    stream_pages,
 )
 from events.message import ERASED, Event, Meta, Recorded
 from events.packing import packed
@@ -871,6 +873,27 @@ class EventLogContract:
         ]
         both = await log.read_stream(stream, after=1, upto=second)
         assert texts(both.events) == ["b"]
+        some = await log.read_stream(stream, after=1, limit=1)
+        assert (texts(some.events), some.version) == (["b"], 3)
+        assert texts((await log.read_stream(stream, limit=9)).events) == ["a", "b", "c"]
+
+    async def test_a_long_stream_is_read_in_pages(self, log: EventLog) -> None:
+        stream, other = new_stream(), new_stream()
+        await log.append_bulk([told(stream, *map(str, range(PAGE + 1)))])
+        await log.append_bulk([told(other, *map(str, range(PAGE)))])
+
+        async def read(name: str, upto: int | None = None) -> list[list[str]]:
+            pages = stream_pages(log, name, upto=upto)
+            return [texts(page.events) async for page in pages]
+
+        whole = [str(n) for n in range(PAGE)]
+        assert await read(stream) == [whole, [str(PAGE)]]
+        assert await read(other) == [whole]
+        assert await read(new_stream()) == [[]]
+        (page,) = [page async for page in stream_pages(log, stream, after=PAGE)]
+        (last,) = page.events
+        assert (last.version, page.version) == (PAGE + 1, PAGE + 1)
+        assert await read(stream, last.position - 1) == [whole, []]
 
     async def test_there_is_no_stream_before_its_first_event(
         self, log: EventLog

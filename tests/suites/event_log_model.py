@@ -218,18 +218,23 @@ class EventLogMachine(RuleBasedStateMachine):
         index=st.integers(0, STREAMS - 1),
         after=st.integers(0, 5),
         upto=st.none() | st.integers(0, 20),
+        limit=st.none() | st.integers(1, 4),
     )
-    def read_stream(self, index: int, after: int, upto: int | None) -> None:
+    def read_stream(
+        self, index: int, after: int, upto: int | None, limit: int | None
+    ) -> None:
         name = self._streams[index]
         bound = None if upto is None else self._start + upto
-        stream = self._run(self._log.read_stream(name, after=after, upto=bound))
+        stream = self._run(
+            self._log.read_stream(name, after=after, upto=bound, limit=limit)
+        )
         assert stream.version == self._model.versions.get(name, 0)
         assert stream.org_id == self._model.owners.get(name)
         assert [(e.position, e.version) for e in stream.events] == [
             (self._start + position, version)
             for position, (owner, version, _) in enumerate(self._model.events, 1)
             if owner == name and version > after and (upto is None or position <= upto)
-        ]
+        ][:limit]
 
     @invariant()
     def the_head_is_the_last_event(self) -> None:

@@ -49,10 +49,17 @@ class Streams(MemoryEventLog):
         )
 
     async def read_stream(
-        self, stream_id: str, *, after: int = 0, upto: int | None = None
+        self,
+        stream_id: str,
+        *,
+        after: int = 0,
+        upto: int | None = None,
+        limit: int | None = None,
     ) -> Stream:
         known = self._given.get(stream_id)
-        return known or await super().read_stream(stream_id, after=after, upto=upto)
+        return known or await super().read_stream(
+            stream_id, after=after, upto=upto, limit=limit
+        )
 
 
 def requested(capture: Capture = WHOLE) -> SimulationRequested:

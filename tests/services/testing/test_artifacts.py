@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from events.errors import Missing
 from events.message import Event
 from events.testing import set_runs as facts
 from events.testing.set_runs import (
@@ -20,7 +21,7 @@ from events.testing.set_runs import (
     TrialCounted,
     TrialsReopened,
 )
-from services.testing.artifacts import RunReport, as_json, as_junit, report_of
+from services.testing.artifacts import RunHistory, RunReport, as_json, as_junit
 from services.testing.common import as_fact
 from services.testing.set_run_states import live_trial_id
 from tests.recorded import at, recorded
@@ -81,7 +82,10 @@ WHOLE: Final[tuple[Event, ...]] = (
 
 
 def report(*history: Event) -> RunReport:
-    return report_of(recorded(*history))
+    told = RunHistory()
+    for each in recorded(*history):
+        told.add(each)
+    return told.report()
 
 
 def test_a_report_tells_every_trial_in_the_order_of_the_specs() -> None:
@@ -146,6 +150,15 @@ def test_junit_tells_failures_errors_and_what_was_not_judged_apart() -> None:
     assert error.attrib == {"message": "The policy is away.", "type": "target"}
 
 
+def test_junit_is_laid_out_as_one_document() -> None:
+    for history in (WHOLE, (STARTED,)):
+        written = as_junit(report(*history))
+        root = ET.fromstring(written)  # noqa: S314 - our own report
+        ET.indent(root)
+        again = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+        assert written == again + b"\n"
+
+
 def test_junit_holds_no_character_that_xml_cannot() -> None:
     written = as_junit(report(*WHOLE))
     (failure,) = ET.fromstring(written).iter("failure")  # noqa: S314 - our own report
@@ -162,5 +175,5 @@ def test_a_limit_is_told_where_every_criterion_was_met() -> None:
 
 
 def test_only_a_run_has_a_report() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(Missing):
         report(PINNED)
