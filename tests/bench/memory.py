@@ -90,8 +90,22 @@ def sizes(pid: int) -> Iterator[tuple[str, int]]:
 
 def pss(pid: int) -> int:
     """Return the proportional set size of a process in bytes."""
+    return told(pid, "Pss")
+
+
+def written(pid: int) -> int:
+    """Return the size of what a process alone has written, in bytes.
+
+    It is the part of the proportional set size that does not change when processes
+    which share the programs and libraries come and go.
+    """
+    return told(pid, "Private_Dirty")
+
+
+def told(pid: int, what: str) -> int:
+    """Return what the system tells of the memory of a process, in bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    found = next(line for line in lines if line.startswith("Pss:"))
+    found = next(line for line in lines if line.startswith(f"{what}:"))
     return int(found.split()[1]) * 1024
 
 

@@ -3,14 +3,14 @@
 One run of so many trials of at most 6 messages, with the rules engines: the simulated
 user, the agent by its policy and the judge are in the worker, so that everything which
 is waited for is the system's own. The clock starts with the command that starts the run
-and stops when the read tables show its end. Meanwhile the proportional set size of each
-process is looked at. What it grows by is the slope over the second half of the trials,
-of which the reports are no part: they are made once, of all of them, when the last one
-was counted. What they leave behind is told beside it.
+and stops when the read tables show its end. Meanwhile it is looked at how much memory
+each process has written. What it grows by is the slope over the second half of the
+trials, of which the reports are no part: they are made once, of all of them, when the
+last one was counted. The proportional set size before and after them is told beside it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from time import perf_counter
@@ -21,7 +21,7 @@ from events.message import Command, Meta
 from infra.clock import new_id, now
 from infra.embedded.ladder import own_programs
 from tests.bench.measuring import Bar, Figure
-from tests.bench.memory import MEASURABLE, MIB, pss
+from tests.bench.memory import MEASURABLE, MIB, pss, written
 from tests.bench.server import (
     Bench,
     FailedError,
@@ -84,6 +84,7 @@ async def measure(bench: Bench) -> list[Figure]:
 async def held(place: Place, trials: int, pids: Mapping[str, int]) -> list[Figure]:
     """Start the run, wait for its end, and return the figures."""
     looks: list[Look] = []
+    before: dict[str, float] = {}
     async with place.superuser() as connection:
         began = moved = perf_counter()
         await ask(place, [A_LIVE_RUN])
@@ -91,7 +92,9 @@ async def held(place: Place, trials: int, pids: Mapping[str, int]) -> list[Figur
         while not (shown := await connection.fetchval(SHOWN)):
             await asyncio.sleep(LOOK)
             counted = await connection.fetchval(COUNTED)
-            looks.append(Look(counted, sizes(pids)))
+            if counted < trials:
+                looks.append(Look(counted, in_mib(written, pids)))
+                before = in_mib(pss, pids)
             if counted > known:
                 known, moved = counted, perf_counter()
             if perf_counter() - moved > STALLED:
@@ -114,41 +117,43 @@ async def held(place: Place, trials: int, pids: Mapping[str, int]) -> list[Figur
             bar=Bar(least=60.0),
             note=f"{events:,} events, {events / took:,.0f} a second",
         ),
-        *memory([look for look in looks if look.counted < trials], sizes(pids)),
+        *growth(looks, before, in_mib(pss, pids)),
     ]
 
 
 class Look(NamedTuple):
-    """How many trials were counted, and how large each process was, in MiB."""
+    """How many trials were counted, and what each process had written, in MiB."""
 
     counted: int
-    sizes: Mapping[str, float]
+    written: Mapping[str, float]
 
 
-def sizes(pids: Mapping[str, int]) -> dict[str, float]:
-    """Return how large each process is, in MiB, where the system tells."""
-    return {role: pss(pid) / MIB for role, pid in pids.items() if MEASURABLE}
+def in_mib(measured: Callable[[int], int], pids: Mapping[str, int]) -> dict[str, float]:
+    """Return a size of each process, where the system tells it."""
+    return {role: measured(pid) / MIB for role, pid in pids.items() if MEASURABLE}
 
 
-def memory(looks: Sequence[Look], after: Mapping[str, float]) -> list[Figure]:
-    """Return what each process grew by while trials were held, and how large it is."""
-    if not looks:
-        return []
-    last = looks[-1]
-    late = [look for look in looks if 2 * look.counted > last.counted]
+def growth(
+    looks: Sequence[Look], before: Mapping[str, float], after: Mapping[str, float]
+) -> list[Figure]:
+    """Return what each process grew by while the later half of trials was held.
+
+    Its proportional set sizes are those before and after the reports.
+    """
+    late = [look for look in looks if 2 * look.counted > looks[-1].counted]
     if len({look.counted for look in late}) < 2:
         return []
     xs = [look.counted / 1_000 for look in late]
     return [
         Figure(
             row=ROW,
-            what=f"{role}: PSS, growth a 1,000 trials in the second half",
+            what=f"{role}: memory, growth a 1,000 trials in the second half",
             unit="MiB",
-            value=slope(xs, [look.sizes[role] for look in late]),
+            value=slope(xs, [look.written[role] for look in late]),
             bar=Bar(most=0.5),
-            note=f"{last.sizes[role]:.1f} MiB at the end, {size:.1f} after the reports",
+            note=f"PSS {size:.1f} MiB, {after[role]:.1f} after the reports",
         )
-        for role, size in after.items()
+        for role, size in before.items()
     ]
 
 
