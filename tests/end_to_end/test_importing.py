@@ -88,12 +88,13 @@ async def test_the_run_is_read_over_http(stack: Stack, imported: Summary) -> Non
 
 
 async def test_importing_twice_changes_nothing(stack: Stack, imported: Summary) -> None:
-    before, rows = await stack.events(), await stack.sql("SELECT * FROM trial_entries")
+    entries = "SELECT * FROM trial_entries ORDER BY trial_id, seq"
+    before, rows = await stack.events(), await stack.sql(entries)
     again = await load(stack, ORG, stack.project)
     assert again == replace(imported, result="nothing new", new_events=0)
     assert await stack.events() == before
     await stack.caught_up()
-    assert await stack.sql("SELECT * FROM trial_entries") == rows
+    assert await stack.sql(entries) == rows
 
 
 async def test_importing_at_the_same_time_imports_once(stack: Stack) -> None:
