@@ -13,7 +13,7 @@ import msgspec
 
 from events.errors import Missing
 from events.ids import SetRunId, UnitTestId
-from events.log import Blobs, EventLog
+from events.log import PAGE, Blobs, EventLog
 from events.message import Event, Recorded
 from events.testing.agents import AgentConfigured
 from events.testing.personas import (
@@ -89,8 +89,10 @@ class Cases:
     async def _run(self, run_id: SetRunId, *, org_id: str, upto: int) -> Pinned:
         known = self._runs.get(run_id)
         if known is None:
-            history = await self._read(set_runs.decider.category, run_id, upto=upto)
-            known = pinned_of(history, org_id)
+            # It is pinned before anything is counted.
+            stream_id = f"{set_runs.decider.category}-{run_id}"
+            start = await self._log.read_stream(stream_id, upto=upto, limit=PAGE)
+            known = pinned_of(start.events, org_id)
         keep(self._runs, run_id, known, KEPT_RUNS)
         return known
 
