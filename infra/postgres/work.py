@@ -30,7 +30,9 @@ from services.reactions import Cancel, Close
 
 JOBS: Final = UUID("6a6f6273-0000-5000-8000-726568656172")
 DUE: Final = "due"
-AGAIN: Final = timedelta(seconds=5)
+# A worker that is free has what is lost recalled; until one is, most of what nobody has
+# claimed waits its turn in a queue, and a second reference would only lengthen that.
+AGAIN: Final = timedelta(minutes=5)
 
 COLUMNS: Final = """
        id, effect_key, kind, key, group_key, group_limit, org_id, region, position,

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -16,7 +16,7 @@ from services.reactions import Cancel, Close
 from tests.suites.carried_work import CarriedWorkContract
 from tests.suites.fenced_log import FencedLogContract
 from tests.suites.transport import TransportContract
-from tests.suites.work import LATER, SECOND, WorkContract
+from tests.suites.work import LATER, SECOND, WorkContract, asked, reference
 
 
 class MemoryDesk:
@@ -94,3 +94,14 @@ class TestMemoryTransport(TransportContract):
 
 class TestCarriedMemoryWork(CarriedWorkContract):
     """Every promise of carried work, in memory."""
+
+
+async def test_what_waits_for_busy_workers_is_published_once() -> None:
+    moments: list[datetime] = [now()]
+    work, job = MemoryWork(clock=lambda: moments[-1]), asked()
+    await work.add([job])
+    assert await work.offer(10) == [reference(job)]
+    moments.append(moments[-1] + timedelta(minutes=4))
+    assert await work.offer(10) == []
+    assert await work.recall("trial", since=timedelta(seconds=5)) == 1
+    assert await work.offer(10) == [reference(job)]
