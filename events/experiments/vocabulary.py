@@ -15,6 +15,7 @@ ACTIONS: Final = ("move", "gather", "share", "attack", "reproduce", "defend")
 MOVE, GATHER, SHARE, ATTACK, REPRODUCE, DEFEND = range(6)
 MODULES: Final = ("move", "gather", "share", "attack", "reproduce", "select")
 SELECT: Final = 5
+SHARED: Final = 6  # from here on, the modules again, as networks that agents share
 CHOICES: Final = (
     ("right", "left", "up", "down"),
     ("gather", "wait", "skip"),

@@ -20,7 +20,7 @@ from infra.settings import Settings
 from infra.wiring import Core
 from services.client.client import Client
 from services.engines.population.chunks import Begin
-from services.engines.population.configuration import configuration
+from services.engines.population.configuration import configuration, tree
 from services.experiments.designs import GivenCapture, GivenDesign
 from services.experiments.experiments import CreateExperiment, StartExperiment
 from services.work.simulating import Runs
@@ -37,9 +37,7 @@ DESIGN: Final = GivenDesign(
     steps=6_000,
     capture=GivenCapture(every=1, last=60),
 )
-START: Final = Begin(
-    configuration=msgspec.to_builtins(FARM), seed=DESIGN.seed, capture=Capture()
-)
+START: Final = Begin(configuration=tree(FARM), seed=DESIGN.seed, capture=Capture())
 
 
 class Populated(msgspec.Struct, frozen=True, kw_only=True):

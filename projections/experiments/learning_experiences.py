@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final
 
 from events.experiments.simulations import ChunkRecorded, RowsRecorded
-from events.experiments.vocabulary import MODULES, SELECT
+from events.experiments.vocabulary import MODULES, SELECT, SHARED
 from projections.experiments import outside_learning_experiences
 from projections.experiments.columns import (
     ORGANISATION,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-TAKEN: Final = chosen("module", "action_taken")
+MODULE: Final = f"module % {SHARED}"
+TAKEN: Final = chosen(MODULE, "action_taken")
 
 _MADE: Final = Table(
     schema=SCHEMA,
@@ -52,11 +53,12 @@ _MADE: Final = Table(
         SELECT
             t.*,
             (t.step_number::bigint * {STEP_IDS} + t.agent) * 2
-                + (t.module = {SELECT})::integer + 1 AS experience_id,
+                + (t.{MODULE} = {SELECT})::integer + 1 AS experience_id,
             {agent_id("agent")},
-            {word("module", MODULES, "module_type")},
-            'agent_' || t.agent || ':'
-                || {word("module", MODULES, "x").removesuffix(" AS x")} AS module_id,
+            {word(MODULE, MODULES, "module_type")},
+            CASE WHEN t.module < {SHARED} THEN 'agent_' || t.agent ELSE 'population' END
+                || ':' || {word(MODULE, MODULES, "x").removesuffix(" AS x")}
+                AS module_id,
             {TAKEN} AS action_taken_mapped,
             {amount("gain", "reward")}
         FROM {{table}} AS t

@@ -24,6 +24,7 @@ from services.engines.population.configuration import (
     checked,
     configuration,
     overridden,
+    tree,
 )
 from services.experiments.common import (
     MAX_SIMULATIONS,
@@ -40,6 +41,8 @@ LAST_SEED: Final = 9_223_372_036_854_775_807
 UNITS: Final = 10_000  # of a value that was sampled
 CHUNK: Final = 500  # steps, from which on a run is taken up again
 AGENT_STEPS: Final = 150_000  # in a chunk, where so many agents may live
+TRAINING: Final = 1_000_000_000  # weights that each network looks at in a chunk
+LAYERS: Final = 20  # of the weights of a network by the width of its hidden layers
 
 
 class GivenCapture(
@@ -126,7 +129,7 @@ def design_of(given: GivenDesign) -> Design:
     if (given.samples > 1) != bool(given.ranges):
         raise NoSamples(path="$.design.samples")
     made = Design(
-        configuration=msgspec.to_builtins(base),
+        configuration=tree(base),
         grid={path: list(values) for path, values in given.grid.items()},
         ranges={
             path: Range(low=each.low, high=each.high, whole=each.whole)
@@ -203,7 +206,12 @@ def configured(design: Design, run: Planned) -> Configuration:
 
 def chunk_steps(made: Configuration) -> int:
     """Return how many steps of a run are recorded together."""
-    return max(1, min(CHUNK, AGENT_STEPS // made.population.maximum))
+    steps = min(CHUNK, AGENT_STEPS // made.population.maximum)
+    if made.learning.mode == "dqn":
+        network = made.learning.network
+        weights = network.hidden * (network.hidden + LAYERS)
+        steps = min(steps, TRAINING // (network.updates * network.batch * weights))
+    return max(1, steps)
 
 
 def simulation_id(experiment_id: ExperimentId, number: int) -> SimulationId:

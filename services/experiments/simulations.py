@@ -45,6 +45,7 @@ from services.engines.population.configuration import (
     checked,
     configuration,
     overridden,
+    tree,
 )
 from services.experiments.common import (
     AlreadyExists,
@@ -386,7 +387,7 @@ def request(command: RequestSimulation, state: Simulation) -> list[SimulationEve
         simulation_id=command.simulation_id,
         experiment_id=command.experiment_id,
         number=command.number,
-        configuration=msgspec.to_builtins(made),
+        configuration=tree(made),
         parameters=dict(command.parameters),
         seed=command.seed,
         steps=command.steps,

@@ -21,10 +21,11 @@ from services.engines.population.chunks import (
     CHECKPOINT,
     ENGINE,
     NUMERICS,
+    WITH_NETWORKS,
     Begin,
     MadeChunk,
 )
-from services.engines.population.configuration import branched, configuration
+from services.engines.population.configuration import branched, configuration, tree
 from services.experiments import simulations
 from services.experiments.outside import RunsElsewhere
 from services.experiments.reactions import RowsBody, SimulateBody
@@ -175,7 +176,7 @@ class Simulate:
             simulation_id=known.simulation_id,
             simulation=known.number,
             engine=ENGINE,
-            numerics=NUMERICS,
+            numerics=_numerics(state),
             number=number,
             first_step=made.first,
             last_step=made.last,
@@ -227,7 +228,7 @@ class Simulate:
         return ResolveBranch(
             simulation_id=known.simulation_id,
             parent_number=parent.number,
-            configuration=msgspec.to_builtins(made),
+            configuration=tree(made),
             seed=state.seed,
             steps=steps,
             checkpoint=await self._runs.blobs.put(checkpoint, media_type=CHECKPOINT),
@@ -273,6 +274,12 @@ class SimulateRows:
 def _holds(state: Simulation, turn: int) -> bool:
     """Say whether there is nothing to do for a job, now or any more."""
     return state.ended is not None or state.paused or state.turn != turn
+
+
+def _numerics(state: Simulation) -> str:
+    """Return which numbers a run is calculated in."""
+    made = configuration(state.configuration or {})
+    return WITH_NETWORKS if made.learning.mode == "dqn" else NUMERICS
 
 
 def stream_of(simulation_id: SimulationId) -> str:

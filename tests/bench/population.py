@@ -30,7 +30,7 @@ SIZES: Final = (30, 300, 1_000, 10_000, 100_000)
 ONE_CORE: Final = 1_000
 WORK: Final = 150_000  # agent-steps of a chunk
 PACKAGES: Final = ("mesa[network]==3.3.1",)
-BARS: Final = {
+BARS: Final[dict[tuple[str, int], float | None]] = {
     ("off", 30): 2e6,
     ("off", 300): 2e6,
     ("off", 1_000): 2e6,
@@ -39,6 +39,13 @@ BARS: Final = {
     ("tables", 30): 1e6,
     ("tables", 300): 1e6,
     ("tables", 1_000): 1e6,
+    ("dqn", 30): None,  # bound by six trainings a step, however many agents there are
+    ("dqn", 1_000): None,
+}
+LEARNING: Final = {
+    "off": "not learning",
+    "tables": "learning",
+    "dqn": "learning by networks",
 }
 
 
@@ -54,16 +61,15 @@ async def measure(bench: Bench) -> list[Figure]:
                 for seed in range(bench.rounds)
             )
             cores = "1 core" if agents <= ONE_CORE else "2 cores"
-            learning = "learning" if mode == "tables" else "not learning"
             alike = agents == ONE_CORE and mode == "off" and not isinstance(peers, str)
             figures.append(
                 Figure(
                     row=ROW,
-                    what=f"agent-steps, {agents:,} agents, {learning}, {cores}",
+                    what=f"agent-steps, {agents:,} agents, {LEARNING[mode]}, {cores}",
                     unit="/s",
                     value=median(rates),
                     rounds=rates,
-                    bar=Bar(least=bar),
+                    bar=None if bar is None else Bar(least=bar),
                     against="Mesa boids, 1,000" if alike else None,
                     peer=peers["boids"] if alike and isinstance(peers, dict) else None,
                 )

@@ -20,8 +20,9 @@ BITS_27: Final = np.uint64(27)
 BITS_30: Final = np.uint64(30)
 BITS_31: Final = np.uint64(31)
 BITS_32: Final = np.uint64(32)
+BITS_40: Final = np.uint64(40)
 
-# Purposes: of agents below 64, of nodes from 64.
+# Purposes: of agents below 64, of nodes from 64, of networks from 128.
 EXPLORE: Final = 1
 CHOOSE: Final = 2
 EXPLORE_WITHIN: Final = 3
@@ -38,6 +39,8 @@ GROW: Final = 64
 NODE_X: Final = 65
 NODE_Y: Final = 66
 NODE_AMOUNT: Final = 67
+BATCH: Final = 128  # and on, one per experience of a batch
+WEIGHT: Final = 65_536  # and on, one per weight
 
 
 @kernel

@@ -11,6 +11,7 @@ from events.packing import Packed
 
 ENGINE: Final = "population/1"
 NUMERICS: Final = "whole numbers of 1/10000"
+WITH_NETWORKS: Final = f"{NUMERICS}, networks of 32-bit numbers"
 CHECKPOINT: Final = "application/vnd.rehearsal.checkpoint"
 
 

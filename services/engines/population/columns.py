@@ -26,9 +26,13 @@ U1: TypeAlias = Annotated[int, "u1"]
 I4: TypeAlias = Annotated[int, "<i4"]
 I8: TypeAlias = Annotated[int, "<i8"]
 U8: TypeAlias = Annotated[Any, "<u8"]  # mixed as numpy's own type
+F4: TypeAlias = Annotated[float, "<f4"]
 F8: TypeAlias = Annotated[float, "<f8"]
 
 Integers: TypeAlias = npt.NDArray[np.int32]
+Shorts: TypeAlias = npt.NDArray[np.int16]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 LEARNED: Final = 384  # 48 states of select x 5, and 8 states x (4 + 3 + 4 + 5 + 2)
 

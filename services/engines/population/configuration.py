@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from events.errors import Malformed, Refused
+from events.experiments.common import Tree
 from events.experiments.vocabulary import KINDS
 
 
@@ -105,16 +106,44 @@ class Sharing(Part, frozen=True, kw_only=True):
     failure_penalty: Amount = 0.1
 
 
-class Learning(Part, frozen=True, kw_only=True):
-    """Tables of what each module has learned; `off` leaves every choice to chance."""
+class Network(Part, frozen=True, kw_only=True):
+    """The networks of mode `dqn`, one per module: two hidden layers of equal width.
 
-    mode: Literal["off", "tables"] = "tables"
+    Once a module has a `batch` of experiences, every step trains it `updates` times, by
+    Adam on Huber's loss; its target network follows by `target_rate`. `memory` is how
+    many of its last experiences a module keeps, `learning_rate` that of Adam.
+    """
+
+    hidden: Annotated[int, Meta(ge=1, le=64)] = 24
+    memory: Annotated[int, Meta(ge=1, le=20_000)] = 2_000
+    batch: Annotated[int, Meta(ge=1, le=256)] = 32
+    updates: Annotated[int, Meta(ge=1, le=16)] = 1
+    learning_rate: Annotated[float, Meta(ge=0, le=0.1)] = 0.001
+    target_rate: Share = 0.005
+    huber_delta: Annotated[float, Meta(ge=0.001, le=1_000)] = 1.0
+    beta_1: Annotated[float, Meta(ge=0, le=0.999)] = 0.9
+    beta_2: Annotated[float, Meta(ge=0, le=0.999_999)] = 0.999
+    adam_epsilon: Annotated[float, Meta(ge=1e-8, le=1)] = 1e-8
+
+
+class Learning(Part, frozen=True, kw_only=True):
+    """How modules learn: not at all, each agent in tables, or all agents in networks.
+
+    `off` leaves every choice to chance. In mode `tables` every agent learns by its own
+    genes, which begin with the rates given here, and its epsilon decays as it learns.
+    In mode `dqn` the population shares the `network` of each module; discount and
+    epsilon are these, epsilon decays per module as it trains, and the genes of learning
+    have no effect.
+    """
+
+    mode: Literal["off", "tables", "dqn"] = "tables"
     learning_rate: Share = 0.1
     discount: Share = 0.95
     epsilon: Share = 1.0
     epsilon_minimum: Share = 0.01
     epsilon_decay: Share = 0.995
     inherited: bool = False
+    network: Network = Network()
 
 
 class Genome(Part, frozen=True, kw_only=True):
@@ -198,6 +227,8 @@ FIXED_AT_START: Final = (
     "population.control",
     "population.initial_resources",
     "learning.mode",
+    "learning.network.hidden",
+    "learning.network.memory",
 )
 
 
@@ -211,6 +242,14 @@ def checked(made: Configuration, at: str = "$") -> Configuration:
     for path, problem in problems(made):
         raise ConfigurationRefused(problem, path=f"{at}.{path}")
     return made
+
+
+def tree(made: Configuration) -> Tree:
+    """Return a configuration as JSON has it; networks only where they matter."""
+    told: Tree = msgspec.to_builtins(made)
+    if made.learning.mode != "dqn" and made.learning.network == Network():
+        del told["learning"]["network"]
+    return told
 
 
 def overridden(base: Configuration, overrides: Mapping[str, object]) -> Configuration:
@@ -321,15 +360,32 @@ def _contradictions(made: Configuration) -> Iterator[tuple[str, str]]:
             "reproduction.offspring_cost",
             f"It has to be at most {reproduction.minimum_resources}, the minimum.",
         )
-    if made.learning.epsilon_minimum > made.learning.epsilon:
-        yield (
-            "learning.epsilon_minimum",
-            f"It has to be at most epsilon, {made.learning.epsilon}.",
-        )
+    yield from _contradictions_of_learning(made)
     for name in KINDS:
         weights = getattr(made.types, name).weights
         if sum(msgspec.structs.astuple(weights)) * 1_000 < 1:
             yield f"types.{name}.weights", "Their sum has to be at least 0.001."
+
+
+def _contradictions_of_learning(made: Configuration) -> Iterator[tuple[str, str]]:
+    learning, network = made.learning, made.learning.network
+    if learning.epsilon_minimum > learning.epsilon:
+        yield (
+            "learning.epsilon_minimum",
+            f"It has to be at most epsilon, {learning.epsilon}.",
+        )
+    if network.batch > network.memory:
+        yield (
+            "learning.network.batch",
+            f"It has to be at most memory, {network.memory}.",
+        )
+    if learning.mode == "dqn" and made.ruleset != "farm-1":
+        yield "learning.mode", "Networks learn by the rule set farm-1 only."
+    if learning.mode == "dqn" and learning.inherited:
+        yield (
+            "learning.inherited",
+            "Nobody inherits networks that all agents share.",
+        )
 
 
 def _at(made: Configuration, path: str) -> object:

@@ -46,6 +46,7 @@ from events.experiments.vocabulary import (
     SCALE,
     SELECT,
     SHARE,
+    SHARED,
     STARVATION,
     TARGET_GONE,
     TOO_LITTLE,
@@ -84,7 +85,7 @@ from services.engines.population.recording import (
     record_refusal,
     record_step,
 )
-from services.engines.population.rules import Captured, KindRules, Rules
+from services.engines.population.rules import NETWORKED, Captured, KindRules, Rules
 from services.engines.population.space import (
     Grid,
     anyone,
@@ -534,8 +535,9 @@ def act(field: Field) -> None:
             )
             if rules.learning:
                 chosen = ATTACK if action == DEFEND else action
-                record_lesson(uid, step, SELECT, chosen, reward, tables, rows)
-                record_lesson(uid, step, chosen, choice, reward, tables, rows)
+                shared = SHARED if rules.learning == NETWORKED else 0
+                record_lesson(uid, step, shared + SELECT, chosen, reward, tables, rows)
+                record_lesson(uid, step, shared + chosen, choice, reward, tables, rows)
     bury(field)
 
 

@@ -25,6 +25,9 @@ from services.engines.population.configuration import Configuration
 R = TypeVar("R")
 
 NEVER: Final = 1 << 40  # a step that no run reaches
+TABLED: Final = 1
+NETWORKED: Final = 2
+LEARNS: Final = {"off": 0, "tables": TABLED, "dqn": NETWORKED}
 
 
 class Rules:
@@ -152,7 +155,7 @@ def rules(made: Configuration, seed: int) -> Records[Rules]:
         kept=fixed(made.sharing.minimum_kept),
         memory=made.sharing.memory,
         penalty=fixed(made.sharing.failure_penalty),
-        learning=learning.mode == "tables",
+        learning=LEARNS[learning.mode],
         epsilon=round(learning.epsilon * FINE),
         epsilon_minimum=round(learning.epsilon_minimum * FINE),
         inherited=learning.inherited,
@@ -200,7 +203,7 @@ def first_genes(made: Configuration) -> Integers:
     return genes
 
 
-def one(kind: type[R], given: Mapping[str, int]) -> Records[R]:
+def one(kind: type[R], given: Mapping[str, float]) -> Records[R]:
     """Return one row."""
     held = records(kind, 1)
     array_of(held)[0] = tuple(given[name] for name in dtype_of(kind).names or ())

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from events.errors import Malformed
-from services.engines.population import agentfarm, farm_1
+from services.engines.population import agentfarm, farm_1, networks, thinking
 from services.engines.population.chunks import ENGINE
 from services.engines.population.columns import (
     CARRIED,
@@ -36,8 +36,10 @@ from services.engines.population.configuration import Configuration, checked
 from services.engines.population.farm_1 import Field, Plan
 from services.engines.population.founding import found
 from services.engines.population.genomes import Entry
+from services.engines.population.networks import Minds, Progress
 from services.engines.population.recording import record_step
 from services.engines.population.rules import (
+    TABLED,
     Capture,
     captured,
     first_genes,
@@ -49,18 +51,29 @@ from services.engines.population.space import Cells, Grid, Spot
 
 
 CROWD: Final = 5_000  # agents from which on threads share a step's decisions
+NETWORKS: Final = 1  # of how networks lie in a checkpoint
+PARTS: Final = 4  # of a step that threads share, per thread
 CELLS: Final = 4  # per agent or node, at most
 STATE_COLUMNS: Final = tuple(
     name for name in dtype_of(Agent).names or () if name != "slot"
 )
 NODE_COLUMNS: Final = ("x", "y", "amount")
+NETWORK_ARRAYS: Final = ("online", "target", "first", "second")
 
 R = TypeVar("R")
 Part = Callable[[], object]
 Spread = Callable[[Sequence[Part]], None]
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class Networks(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint says of the networks in it."""
+
+    version: int = NETWORKS
+    hidden: int
+    memory: int
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a checkpoint says of itself before its arrays."""
 
     engine: str
@@ -69,6 +82,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     alive: int
     nodes: int
     learning: bool
+    networks: Networks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +121,7 @@ class Simulation:
         self._threads = threads
         self._first = 0
         self._field = self._empty(capture, cells)
+        self._minds = self._ignorant()
 
     @classmethod
     def begin(
@@ -124,6 +139,8 @@ class Simulation:
             field.tables,
             field.rows[0],
         )
+        if made.minds is not None:
+            networks.awaken(made.minds, seed)
         return made
 
     @classmethod
@@ -135,12 +152,12 @@ class Simulation:
     ) -> "Simulation":
         """Go on from a checkpoint, perhaps with a configuration that was changed."""
         head, arrays = _opened(checkpoint)
-        learning = configuration.learning.mode == "tables"
         if (
             head.engine != ENGINE
             or head.ruleset != configuration.ruleset
             or head.nodes != configuration.resources.nodes
-            or head.learning != learning
+            or head.learning != (configuration.learning.mode == "tables")
+            or head.networks != _networks(configuration)
         ):
             message = f"This checkpoint is of another kind of run: {head}."
             raise Malformed(message)
@@ -158,6 +175,11 @@ class Simulation:
         """Return how many agents live."""
         return int(self._field.counters[0].alive)
 
+    @property
+    def minds(self) -> Minds | None:
+        """Return the networks, None where none learn."""
+        return self._minds
+
     def run(self, until: int) -> Chunk:
         """Go on until a step, or until nobody lives, and return what was recorded."""
         first = self._first
@@ -165,6 +187,8 @@ class Simulation:
             self._make_room()
             if self.configuration.ruleset == "agentfarm-2025-07":
                 agentfarm.advance(self._field, until)
+            elif self._minds is not None:
+                self._step_thinking(self._minds)
             elif self._threads > 1 and self.alive >= CROWD:
                 self._step_together()
             else:
@@ -193,7 +217,7 @@ class Simulation:
         field, alive = self._field, self.alive
         agents = array_of(field.agents)[:alive]
         slots = agents["slot"]
-        learning = bool(field.rules[0].learning)
+        learning = bool(field.rules[0].learning == TABLED)
         head = Head(
             engine=ENGINE,
             ruleset=self.configuration.ruleset,
@@ -201,6 +225,7 @@ class Simulation:
             alive=alive,
             nodes=len(field.nodes),
             learning=learning,
+            networks=_networks(self.configuration),
         )
         arrays = [
             _carried(field.counters),
@@ -209,6 +234,8 @@ class Simulation:
             field.genes[slots],
             field.learned[slots] if learning else field.learned[:0],
         ]
+        if self._minds is not None:
+            arrays += _remembered(self._minds, agents)
         body = msgspec.json.encode(head)
         return b"".join(
             [
@@ -241,7 +268,7 @@ class Simulation:
             agents=records(Agent, room),
             nodes=records(Node, nodes),
             genes=np.zeros((room, 8), dtype=np.int32),
-            learned=np.zeros((room, LEARNED if made.learning else 1), dtype=np.int32),
+            learned=np.zeros((room, _width(made.learning)), dtype=np.int32),
             free=np.arange(room - 1, -1, -1, dtype=np.int32),
             census=records(Entry, _names(room)),
             histogram=np.zeros(room + 2, dtype=np.int32),
@@ -261,6 +288,13 @@ class Simulation:
             ),
             rows=records(Rows, 1),
         )
+
+    def _ignorant(self) -> Minds | None:
+        """Return networks that know nothing, None where there are to be none."""
+        learning = self.configuration.learning
+        if learning.mode != "dqn":
+            return None
+        return networks.minds(learning, len(self._field.agents), PARTS * self._threads)
 
     def _rows(self) -> list[int]:
         """Return how many rows of each table are written."""
@@ -284,6 +318,8 @@ class Simulation:
         if head.learning:
             learned = taken.array("<i4", alive * LEARNED)
             field.learned[:alive] = learned.reshape(-1, LEARNED)
+        if self._minds is not None:
+            _recall(self._minds, taken, alive)
         taken.end()
         agents["slot"][:alive] = np.arange(alive, dtype=np.int32)
         field.free[: room - alive] = np.arange(room - 1, alive - 1, -1, dtype=np.int32)
@@ -295,16 +331,38 @@ class Simulation:
         """Make one step whose decisions several threads share."""
         field = self._field
         farm_1.begin_step(field)
-        here = int(field.counters[0].here)
-        parts = 4 * self._threads
-        edges = [here * part // parts for part in range(parts + 1)]
         self._spread(
             [
                 partial(farm_1.decide, field, first, last)
-                for first, last in pairwise(edges)
+                for first, last in self._edges(PARTS * self._threads)
             ]
         )
         farm_1.finish_step(field)
+
+    def _step_thinking(self, minds: Minds) -> None:
+        """Make one step whose decisions networks make, which several threads share."""
+        field = self._field
+        farm_1.begin_step(field)
+        counters = field.counters[0]
+        together = self._threads > 1 and self.alive >= CROWD
+        spread = self._spread if together else one_by_one
+        edges = self._edges(PARTS * self._threads if together else 1)
+        spread(
+            [partial(thinking.look, field, minds, first, last) for first, last in edges]
+        )
+        networks.learn(minds, field.agents, counters.here, self.seed, counters.step)
+        spread(
+            [
+                partial(thinking.decide, field, minds, first, last, part)
+                for part, (first, last) in enumerate(edges)
+            ]
+        )
+        farm_1.finish_step(field)
+
+    def _edges(self, parts: int) -> list[tuple[int, int]]:
+        """Return where parts of the living begin and end."""
+        here = int(self._field.counters[0].here)
+        return list(pairwise(here * part // parts for part in range(parts + 1)))
 
     def _make_room(self) -> None:
         """Let one more step fit, and many where few live."""
@@ -348,6 +406,8 @@ class Simulation:
             free=slots,
             grid=field.grid._replace(agents=records(Spot, room)),
         )
+        if self._minds is not None:
+            self._minds = networks.with_room(self._minds, room)
         self._count_genomes()
 
     def _count_genomes(self) -> None:
@@ -389,6 +449,56 @@ class _Taken:
         if self._at != len(self._body):
             message = "This checkpoint is too long."
             raise Malformed(message)
+
+
+def _networks(configuration: Configuration) -> Networks | None:
+    """Return what a checkpoint says of a run's networks."""
+    learning = configuration.learning
+    if learning.mode != "dqn":
+        return None
+    return Networks(hidden=learning.network.hidden, memory=learning.network.memory)
+
+
+def _width(learning: int) -> int:
+    """Return how many values an agent's tables hold, one where there are none."""
+    return LEARNED if learning == TABLED else 1
+
+
+def _remembered(
+    minds: Minds, agents: np.ndarray[tuple[int], np.dtype[np.void]]
+) -> list[np.ndarray[Any, Any]]:
+    """Return the arrays of networks that belong to the state.
+
+    What an agent perceived before its first turn is nothing.
+    """
+    progress = array_of(minds.progress)
+    acted = (agents["selected"] >= 0)[:, None]
+    arrays = [
+        *(progress[name] for name in dtype_of(Progress).names or ()),
+        *(getattr(minds, name) for name in NETWORK_ARRAYS),
+        np.where(acted, minds.last[agents["slot"]], np.int16(0)),
+    ]
+    for module, held in enumerate(progress["held"]):
+        arrays += [kept[module, :held] for kept in minds.memory]
+    return arrays
+
+
+def _recall(minds: Minds, taken: "_Taken", alive: int) -> None:
+    """Take up the arrays of networks."""
+    progress = array_of(minds.progress)
+    for name in dtype_of(Progress).names or ():
+        progress[name] = taken.array(progress.dtype[name], len(progress))
+    for name in NETWORK_ARRAYS:
+        _refill(getattr(minds, name), taken)
+    _refill(minds.last[:alive], taken)
+    for module, held in enumerate(progress["held"]):
+        for kept in minds.memory:
+            _refill(kept[module, :held], taken)
+
+
+def _refill(array: np.ndarray[Any, Any], taken: "_Taken") -> None:
+    """Let an array hold what comes next."""
+    array[...] = taken.array(array.dtype, array.size).reshape(array.shape)
 
 
 def _opened(checkpoint: bytes) -> tuple[Head, memoryview]:

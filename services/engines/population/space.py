@@ -279,6 +279,27 @@ def nearest_node(grid: Grid, nodes: Records[Node], x: int, y: int, reach: int) -
 
 
 @kernel
+def nearest_agent(grid: Grid, x: int, y: int, reach: int, me: int) -> int:
+    """Return the nearest other agent in range, the first of equals, or -1."""
+    left, right, low, high = bounds(grid, x, y, reach)
+    best = reach * reach
+    found = -1
+    for row in range(low, high + 1):
+        base = row * grid.cells[0].across
+        for j in range(grid.start[base + left], grid.start[base + right + 1]):
+            dx = grid.agents[j].x - x
+            dy = grid.agents[j].y - y
+            square = dx * dx + dy * dy
+            other = wide(grid.agents[j].who)
+            if square > best or other == me:
+                continue
+            if square < best or found < 0 or other < found:
+                best = square
+                found = other
+    return found
+
+
+@kernel
 def root(square: int) -> int:
     """Return the whole square root of a number below 2**62, rounded down."""
     guess = wide(np.sqrt(np.float64(square)))

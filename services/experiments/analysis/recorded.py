@@ -18,6 +18,7 @@ from events.experiments.vocabulary import (
     OUTCOMES,
     SCALE,
     SHARE,
+    SHARED,
 )
 from services.experiments.analysis.columns import (
     NONE,
@@ -166,7 +167,7 @@ def _experiences(rows: Rows | None) -> Experiences | None:
     return Experiences(
         step_number=_ints(rows["step"]),
         agent_id=_ints(rows["agent"]),
-        module_type=Coded(_ints(rows["module"]), MODULES),
+        module_type=Coded(_ints(rows["module"]) % SHARED, MODULES),
         action_taken=_ints(rows["choice"]),
         reward=_amounts(rows["reward"]),
     )

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from events.experiments.common import Capture
+from events.experiments.vocabulary import MODULES
 from infra.embedded import running_stack
 from infra.operations.querying import query
 from services.engines.population.chunks import Begin
-from services.engines.population.configuration import Configuration
 from services.engines.population.making import Making
 from tests.infra.commands.process import Answer, Up, rehearsal
 
@@ -17,11 +17,11 @@ from tests.infra.commands.process import Answer, Up, rehearsal
 @pytest.fixture(scope="module", autouse=True)
 def compiled() -> None:
     """Compile the engine once, which takes longer than a command may."""
-    begin = Begin(
-        configuration=msgspec.to_builtins(Configuration()), seed=7, capture=Capture()
-    )
-    made = Making(begin).run(2)
-    Making(msgspec.structs.replace(begin, checkpoint=made.checkpoint.opened())).run(3)
+    for given in ({}, {"learning": {"mode": "dqn"}}):
+        begin = Begin(configuration=given, seed=7, capture=Capture())
+        made = Making(begin).run(2)
+        known = made.checkpoint.opened()
+        Making(msgspec.structs.replace(begin, checkpoint=known)).run(3)
 
 
 ORG = "populations"
@@ -93,6 +93,20 @@ async def test_a_run_is_proved_branched_and_shown(up: Up) -> None:
     assert found["experiment_id"] in {
         each["experiment_id"] for each in listed.json["experiments"]
     }
+
+
+async def test_a_population_thinks_where_it_is_asked_to(up: Up) -> None:
+    mode = ("--set", "learning.mode=dqn", "--set", "learning.network.batch=8")
+    run = ("run", *mode, "--steps", 60, "--capture", 1)
+    found = (await experiments(up, *run, "--wait")).json
+    key, simulation = found["experiment_id"], found["runs"][0]["simulation_id"]
+    assert (await experiments(up, "verify", key)).json["ok"]
+    learned = (await experiments(up, "analyse", simulation)).json["learning"]
+    assert {each["module_type"] for each in learned} == set(MODULES)
+
+    refused = await experiments(up, *run, "--ruleset", "agentfarm-2025-07")
+    assert refused.code != 0
+    assert "$.learning.mode" in refused.err
 
 
 async def test_runs_are_watched_to_their_end(up: Up) -> None:

@@ -19,13 +19,15 @@ from tests.services.experiments.examples import (
     REQUEST,
     SIMULATION,
     STRENGTH,
+    THINKING,
+    THOUGHTFUL,
 )
 from tests.services.work.floor import Floor
 
 
 @pytest.fixture
 async def shown(database: Database) -> AsyncIterator[Shown]:
-    """An experiment of four runs, a captured run that kills, and a branch of it."""
+    """An experiment of four runs, two captured runs, and a branch of one that kills."""
     floor = Floor()
     fierce = replace(
         REQUEST,
@@ -34,7 +36,15 @@ async def shown(database: Database) -> AsyncIterator[Shown]:
         parameters={STRENGTH: 60, "combat.damage_reward": 0.2},
     )
     branch = BranchSimulation(simulation_id=BRANCH, parent_id=SIMULATION, at_step=300)
-    await floor.ask(CREATE, StartExperiment(experiment_id=EXPERIMENT), fierce)
+    thoughtful = replace(
+        REQUEST,
+        simulation_id=THOUGHTFUL,
+        steps=60,
+        capture=GivenCapture(every=1),
+        parameters=THINKING,
+    )
+    start = StartExperiment(experiment_id=EXPERIMENT)
+    await floor.ask(CREATE, start, fierce, thoughtful)
     await floor.settle()
     await floor.ask(branch)
     await floor.settle()

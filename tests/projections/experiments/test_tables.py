@@ -8,11 +8,18 @@ import pytest
 
 from events.experiments.columnar import decoded, unpacked
 from events.experiments.simulations import ChunkRecorded
+from events.experiments.vocabulary import MODULES
 from projections.catalogue import EXPERIMENTS, TABLES
 from services.experiments.simulations import RequestRows
 from tests.projections.experiments.world import Shown
 from tests.projections.test_seed_queries import let_read
-from tests.services.experiments.examples import BRANCH, EXPERIMENT, SIMULATION, STRENGTH
+from tests.services.experiments.examples import (
+    BRANCH,
+    EXPERIMENT,
+    SIMULATION,
+    STRENGTH,
+    THOUGHTFUL,
+)
 from tests.services.experiments.outside_examples import STORY
 
 
@@ -285,11 +292,32 @@ async def test_lessons_have_stable_modules_and_readable_choices(shown: Shown) ->
     rows = await shown.read(
         "SELECT DISTINCT module_type, action_taken, action_taken_mapped, "
         "module_id = agent_id || ':' || module_type AS stable "
-        "FROM learning_experiences"
+        "FROM learning_experiences JOIN simulations USING (simulation_id) "
+        "WHERE _id <> $1",
+        str(THOUGHTFUL),
     )
     assert all(row["stable"] for row in rows)
     mapped = {(row["module_type"], row["action_taken_mapped"]) for row in rows}
     assert {("move", "left"), ("select", "gather"), ("attack", "defend")} <= mapped
+
+
+async def test_lessons_of_networks_name_those_that_the_population_shares(
+    shown: Shown,
+) -> None:
+    rows = await shown.read(
+        """
+        SELECT DISTINCT module_type, module_id, action_taken_mapped
+        FROM learning_experiences
+        JOIN simulations USING (simulation_id)
+        WHERE _id = $1
+        """,
+        str(THOUGHTFUL),
+    )
+    assert {(row["module_type"], row["module_id"]) for row in rows} == {
+        (module, f"population:{module}") for module in MODULES
+    }
+    mapped = {(row["module_type"], row["action_taken_mapped"]) for row in rows}
+    assert {("move", "left"), ("select", "gather"), ("reproduce", "wait")} <= mapped
 
 
 async def test_ids_are_unique_within_a_simulation(shown: Shown) -> None:
@@ -318,7 +346,7 @@ async def test_steps_are_whole_and_metrics_plausible(shown: Shown) -> None:
         GROUP BY simulation_id
         """
     )
-    assert len(rows) == 6
+    assert len(rows) == 7
     for row in rows:
         assert row["count"] == row["max"] - row["min"] + 1
         assert row["sums"]

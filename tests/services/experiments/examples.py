@@ -5,6 +5,7 @@ from uuid import UUID
 from events.experiments.experiments import (
     ExperimentCreated,
     ExperimentStarted,
+    Value,
 )
 from events.experiments.simulations import ChunkRecorded, SimulationRequested, Totals
 from events.ids import ExperimentId, SimulationId
@@ -18,6 +19,7 @@ from tests.given import given
 EXPERIMENT = ExperimentId(UUID("01932c5e-7b00-7101-8000-000000000001"))
 SIMULATION = SimulationId(UUID("01932c5e-7b00-7102-8000-000000000002"))
 BRANCH = SimulationId(UUID("01932c5e-7b00-7103-8000-000000000003"))
+THOUGHTFUL = SimulationId(UUID("01932c5e-7b00-71f0-8000-0000000000f0"))
 NOBODY = UUID("01932c5e-7b00-71ff-8000-0000000000ff")
 SMALL = configuration(  # recorded in chunks of 333 steps
     {"population": {"system": 4, "independent": 4, "control": 4, "maximum": 450}}
@@ -46,6 +48,13 @@ CREATE = CreateExperiment(
 REQUEST = RequestSimulation(
     simulation_id=SIMULATION, configuration=SMALL, seed=7, steps=1_000
 )
+THINKING: dict[str, Value] = {
+    "learning.mode": "dqn",
+    "learning.epsilon": 0.5,
+    "learning.network.hidden": 6,
+    "learning.network.memory": 200,
+    "learning.network.batch": 8,
+}
 
 
 def requested() -> SimulationRequested:

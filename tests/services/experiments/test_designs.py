@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from services.engines.population.configuration import configuration
+from services.engines.population.configuration import configuration, overridden
 from services.experiments.designs import (
     GivenDesign,
     GivenRange,
@@ -89,6 +89,16 @@ def test_chunks_are_shorter_where_more_may_live() -> None:
     )
     assert chunk_steps(few) == 500
     assert chunk_steps(many) == 1
+
+
+def test_chunks_are_shorter_where_networks_train_much() -> None:
+    network = {"hidden": 64, "batch": 256, "updates": 16}
+    wide = {"learning.network." + name: value for name, value in network.items()}
+    made = overridden(configuration({}), wide)
+    narrow = overridden(configuration({}), {"learning.mode": "dqn"})
+
+    assert chunk_steps(made) == chunk_steps(narrow) == 500
+    assert chunk_steps(overridden(made, {"learning.mode": "dqn"})) == 45
 
 
 def test_ids_of_runs_follow_from_the_experiment() -> None:

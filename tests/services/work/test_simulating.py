@@ -14,6 +14,7 @@ from events.experiments.simulations import (
     SimulationCompleted,
     SimulationFailed,
     SimulationPaused,
+    SimulationStarted,
 )
 from events.ids import SimulationId
 from services.engines.population.configuration import configuration
@@ -30,6 +31,7 @@ from services.experiments.simulations import (
     CancelSimulation,
     PauseSimulation,
     RequestRows,
+    RequestSimulation,
     ResumeSimulation,
 )
 from services.work.simulating import ReplayDiffersError
@@ -42,6 +44,7 @@ from tests.services.experiments.examples import (
     SIMULATION,
     SMALL,
     STRENGTH,
+    THINKING,
 )
 from tests.services.work.floor import Floor
 
@@ -49,11 +52,22 @@ from tests.services.work.floor import Floor
 START = StartExperiment(experiment_id=EXPERIMENT)
 
 
-async def made(*, kill_after: int | None = None, workers: int = 1) -> Floor:
+THOUGHTFULLY = replace(REQUEST, parameters=THINKING)
+EITHER = pytest.mark.parametrize(
+    "request_", [REQUEST, THOUGHTFULLY], ids=["tables", "networks"]
+)
+
+
+async def made(
+    request: RequestSimulation = REQUEST,
+    *,
+    kill_after: int | None = None,
+    workers: int = 1,
+) -> Floor:
     """Return a system in which a run of 1,000 steps has ended."""
     floor = Floor(workers=workers)
     floor.kill_after = kill_after
-    await floor.ask(REQUEST)
+    await floor.ask(request)
     await floor.settle()
     if kill_after is not None:
         floor.kill_after = None
@@ -94,19 +108,26 @@ async def test_what_is_recorded_is_what_the_engine_makes() -> None:
                 assert decoded(tables[name]).tolist() == expected[name].tolist()
 
 
-async def test_a_worker_that_dies_anywhere_changes_no_byte() -> None:
-    whole = [(each.body, each.state_hash) for each in await chunks(await made())]
+@EITHER
+async def test_a_worker_that_dies_anywhere_changes_no_byte(
+    request_: RequestSimulation,
+) -> None:
+    floor = await made(request_)
+    whole = [(each.body, each.state_hash) for each in await chunks(floor)]
     for kill_after in range(4):
-        found = await chunks(await made(kill_after=kill_after))
+        found = await chunks(await made(request_, kill_after=kill_after))
         assert [(each.body, each.state_hash) for each in found] == whole
 
 
-async def test_a_worker_that_was_overtaken_records_nothing_twice() -> None:
-    whole = [each.state_hash for each in await chunks(await made())]
+@EITHER
+async def test_a_worker_that_was_overtaken_records_nothing_twice(
+    request_: RequestSimulation,
+) -> None:
+    whole = [each.state_hash for each in await chunks(await made(request_))]
     for pause_after in range(4):
         floor = Floor()
         floor.pause_after = pause_after
-        await floor.ask(REQUEST)
+        await floor.ask(request_)
         await floor.settle()
         found = await chunks(floor)
         assert [each.number for each in found] == [1, 2, 3, 4]
@@ -207,6 +228,26 @@ async def test_a_branch_shares_the_past_of_its_parent() -> None:
     run.run(400)
     resolved = (await floor.events(BranchResolved))[0]
     assert resolved.state_hash == run.state_hash()
+
+
+async def test_a_branch_takes_the_networks_of_its_parent_along() -> None:
+    floor = await made(THOUGHTFULLY)
+    same = BranchSimulation(simulation_id=BRANCH, parent_id=SIMULATION, at_step=400)
+    other = replace(
+        same,
+        simulation_id=SimulationId(new_id()),
+        overrides={"learning.network.updates": 2},
+    )
+    await floor.ask(same, other)
+    await floor.settle()
+
+    ends, taken, changed = [
+        (await chunks(floor, run))[-1]
+        for run in (SIMULATION, BRANCH, other.simulation_id)
+    ]
+    assert taken.state_hash == ends.state_hash != changed.state_hash
+    started = await floor.events(SimulationStarted)
+    assert started[0].numerics == "whole numbers of 1/10000, networks of 32-bit numbers"
 
 
 async def test_a_branch_may_begin_where_a_chunk_ends() -> None:

@@ -16,7 +16,7 @@ from tests.services.engines.population.reference import Reference
 
 NAMES: dict[str, dict[int, tuple[str, ...]]] = {
     "actions": {2: ACTIONS, 4: OUTCOMES},
-    "lessons": {2: MODULES},
+    "lessons": {2: (*MODULES, *(f"shared {module}" for module in MODULES))},
     "incidents": {4: CAUSES},
     "deaths": {2: CAUSES},
     "refusals": {2: OUTCOMES},

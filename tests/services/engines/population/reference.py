@@ -98,6 +98,7 @@ class Reference:
     """A run of `farm-1`."""
 
     person = One
+    owner = ""  # of modules that agents share
 
     def __init__(self, configuration: Configuration, seed: int) -> None:
         self.made = configuration
@@ -216,6 +217,7 @@ class Reference:
         self.alive = np.array([(one.x, one.y) for one in self.agents], dtype=np.int64)
         self.alive = self.alive.reshape(-1, 2)
         self.here = list(self.agents)
+        self._consider()
         for place, agent in enumerate(self.here):
             self._decide(place, agent)
         for agent in self.here:
@@ -255,6 +257,9 @@ class Reference:
         agent.health = health
 
     # Decisions
+
+    def _consider(self) -> None:
+        """Do what comes before all decisions: nothing."""
 
     def _near(self, x: int, y: int, reach: int) -> list[int]:
         square = (self.alive[:, 0] - x) ** 2 + (self.alive[:, 1] - y) ** 2
@@ -450,7 +455,8 @@ class Reference:
         if agent.last is not None:
             chosen = ACTIONS.index(action)
             for module, made in (("select", chosen), (action, choice)):
-                row = (self.step, agent.uid, module, made, reward)  # type: ignore[assignment]
+                whose = f"{self.owner}{module}"
+                row = (self.step, agent.uid, whose, made, reward)  # type: ignore[assignment]
                 self.rows["lessons"].append(row)
 
     def _move(self, agent: One, choice: int) -> tuple[str, int, int, int]:

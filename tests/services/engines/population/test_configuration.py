@@ -7,7 +7,12 @@ from services.engines.population.configuration import (
     branched,
     configuration,
     overridden,
+    tree,
 )
+
+
+BATCH = "$.learning.network.batch"
+RATE = "$.learning.network.learning_rate"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,23 @@ from services.engines.population.configuration import (
         ({"reproduction": {"offspring_cost": 9}}, "$.reproduction.offspring_cost"),
         ({"learning": {"epsilon": 0}}, "$.learning.epsilon_minimum"),
         ({"learning": {"mode": "deep"}}, "$.learning.mode"),
+        (
+            {"learning": {"mode": "dqn"}, "ruleset": "agentfarm-2025-07"},
+            "$.learning.mode",
+        ),
+        ({"learning": {"mode": "dqn", "inherited": True}}, "$.learning.inherited"),
+        ({"learning": {"network": {"hidden": 0}}}, "$.learning.network.hidden"),
+        ({"learning": {"network": {"hidden": 10**9}}}, "$.learning.network.hidden"),
+        ({"learning": {"network": {"memory": 10**9}}}, "$.learning.network.memory"),
+        ({"learning": {"network": {"batch": 33, "memory": 32}}}, BATCH),
+        ({"learning": {"network": {"batch": 257}}}, BATCH),
+        ({"learning": {"network": {"batch": 1.5}}}, BATCH),
+        ({"learning": {"network": {"updates": -1}}}, "$.learning.network.updates"),
+        ({"learning": {"network": {"learning_rate": math.nan}}}, RATE),
+        ({"learning": {"network": {"learning_rate": -0.1}}}, RATE),
+        ({"learning": {"network": {"learning_rate": 10**30}}}, RATE),
+        ({"learning": {"network": {"beta_2": 1}}}, "$.learning.network.beta_2"),
+        ({"learning": {"network": {"layers": 3}}}, "$.learning.network"),
         ({"ruleset": "farm-9"}, "$.ruleset"),
         ({"weather": {}}, "$"),
         ({"combat": {"attackrange": 3}}, "$.combat"),
@@ -85,10 +107,27 @@ def test_a_path_that_names_no_parameter_is_refused(path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("world.width", 50), ("resources.nodes", 3), ("learning.mode", "off")],
+    [
+        ("world.width", 50),
+        ("resources.nodes", 3),
+        ("learning.mode", "off"),
+        ("learning.network.hidden", 8),
+    ],
 )
 def test_a_branch_keeps_what_is_fixed_when_a_run_begins(
     path: str, value: object
 ) -> None:
     with pytest.raises(Failure, match="fixed when a run begins"):
         branched(configuration({}), {path: value})
+
+
+def test_networks_are_told_of_only_where_they_matter() -> None:
+    small = {"network": {"hidden": 8}}
+
+    assert "network" not in tree(configuration({}))["learning"]
+    assert (
+        tree(configuration({"learning": small}))["learning"]["network"]["hidden"] == 8
+    )
+    assert "network" in tree(configuration({"learning": {"mode": "dqn"}}))["learning"]
+    for given in ({}, {"learning": small}, {"learning": {"mode": "dqn", **small}}):
+        assert configuration(tree(configuration(given))) == configuration(given)

@@ -16,7 +16,17 @@ from services.engines.population.simulation import Simulation, hash_of
 
 
 STEPS = 500
-RULESETS = ("farm-1", "agentfarm-2025-07")
+SMALL = {"hidden": 6, "memory": 300, "batch": 8, "beta_1": 0.8}
+THINKING: dict[str, object] = {
+    "learning": {"mode": "dqn", "epsilon": 0.8, "network": SMALL}
+}
+KINDS_OF_RUN = pytest.mark.parametrize(
+    "given",
+    [{}, {"ruleset": "agentfarm-2025-07"}, THINKING],
+    ids=["farm-1", "agentfarm-2025-07", "networks"],
+)
+OF_FARM_1 = pytest.mark.parametrize("given", [{}, THINKING], ids=["tables", "networks"])
+Given = dict[str, object]
 
 
 def whole(run: Simulation, chunk: int = STEPS) -> tuple[str, dict[str, bytes]]:
@@ -34,27 +44,28 @@ def bare(table: npt.NDArray[np.void]) -> bytes:
     return "".join(map(repr, table.tolist())).encode()
 
 
-@pytest.mark.parametrize("ruleset", RULESETS)
-def test_the_size_of_chunks_changes_nothing(ruleset: str) -> None:
-    made = configuration({"ruleset": ruleset})
+@KINDS_OF_RUN
+def test_the_size_of_chunks_changes_nothing(given: Given) -> None:
+    made = configuration(given)
     once = whole(Simulation.begin(made, 42))
 
     assert whole(Simulation.begin(made, 42), 1) == once
     assert whole(Simulation.begin(made, 42), 7) == once
 
 
-@pytest.mark.parametrize("ruleset", RULESETS)
+@KINDS_OF_RUN
 @pytest.mark.parametrize("cells", [14, 16, 19, 24])
-def test_the_size_of_cells_changes_nothing(ruleset: str, cells: int) -> None:
-    made = configuration({"ruleset": ruleset})
+def test_the_size_of_cells_changes_nothing(given: Given, cells: int) -> None:
+    made = configuration(given)
 
     assert whole(Simulation.begin(made, 42, cells=cells)) == whole(
         Simulation.begin(made, 42)
     )
 
 
-def test_what_is_captured_changes_nothing_else() -> None:
-    made = configuration({})
+@OF_FARM_1
+def test_what_is_captured_changes_nothing_else(given: Given) -> None:
+    made = configuration(given)
     full, rows = whole(Simulation.begin(made, 42))
 
     for capture in (
@@ -80,9 +91,9 @@ def test_a_capture_keeps_what_it_asks_for() -> None:
     assert set(actions["step"]) == {10, 15, 20, 25, 30}
 
 
-@pytest.mark.parametrize("ruleset", RULESETS)
-def test_a_run_taken_up_again_at_any_step_ends_the_same(ruleset: str) -> None:
-    made = configuration({"ruleset": ruleset})
+@KINDS_OF_RUN
+def test_a_run_taken_up_again_at_any_step_ends_the_same(given: Given) -> None:
+    made = configuration(given)
     ends = whole(Simulation.begin(made, 42))[0]
     steps = np.random.default_rng(1).choice(STEPS, 20, replace=False)
 
@@ -96,9 +107,11 @@ def test_a_run_taken_up_again_at_any_step_ends_the_same(ruleset: str) -> None:
         assert again.state_hash() == ends
 
 
-def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@OF_FARM_1
+def test_threads_change_nothing(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
     made = configuration(
         {
+            **given,
             "population": {"system": 200, "independent": 200, "maximum": 900},
             "world": {"width": 400, "height": 300},
             "resources": {"nodes": 300},
@@ -128,9 +141,11 @@ def test_another_seed_gives_another_run() -> None:
     assert whole(Simulation.begin(made, 1))[0] != whole(Simulation.begin(made, 2))[0]
 
 
-def test_a_population_that_outgrows_every_array_loses_nothing() -> None:
+@OF_FARM_1
+def test_a_population_that_outgrows_every_array_loses_nothing(given: Given) -> None:
     made = configuration(
         {
+            **given,
             "population": {"system": 2, "independent": 0, "control": 0, "maximum": 900},
             "resources": {"nodes": 300, "regeneration_probability": 1},
             "reproduction": {"minimum_resources": 3, "crowding_limit": 1},
@@ -146,13 +161,23 @@ def test_a_population_that_outgrows_every_array_loses_nothing() -> None:
     assert run.state_hash() == resumed.state_hash()
 
 
-def test_a_branch_shares_the_past_and_draws_the_same_numbers() -> None:
-    made = configuration({})
+@pytest.mark.parametrize(
+    ("given", "path", "value"),
+    [
+        ({}, "combat.base_attack_strength", 50),
+        (THINKING, "learning.network.learning_rate", 0.01),
+    ],
+    ids=["tables", "networks"],
+)
+def test_a_branch_shares_the_past_and_draws_the_same_numbers(
+    given: Given, path: str, value: float
+) -> None:
+    made = configuration(given)
     run = Simulation.begin(made, 42)
     run.run(100)
     checkpoint = run.checkpoint()
     same = Simulation.resume(branched(made, {}), checkpoint)
-    other = branched(made, {"combat.base_attack_strength": 50})
+    other = branched(made, {path: value})
     changed = Simulation.resume(other, checkpoint)
     for each in (run, same, changed):
         each.run(200)
@@ -161,21 +186,35 @@ def test_a_branch_shares_the_past_and_draws_the_same_numbers() -> None:
     assert changed.state_hash() != run.state_hash()
 
 
+@OF_FARM_1
 @pytest.mark.parametrize(
     "damage", [lambda held: held[:-1], lambda held: held + b"\0", lambda _: b"\5abc"]
 )
-def test_a_damaged_checkpoint_is_refused(damage: Callable[[bytes], bytes]) -> None:
-    run = Simulation.begin(configuration({}), 42)
+def test_a_damaged_checkpoint_is_refused(
+    given: Given, damage: Callable[[bytes], bytes]
+) -> None:
+    run = Simulation.begin(configuration(given), 42)
+    run.run(10)
     checkpoint = run.checkpoint()
 
     assert hash_of(checkpoint) == run.state_hash()
     with pytest.raises(Malformed):
-        Simulation.resume(configuration({}), damage(checkpoint))
+        Simulation.resume(configuration(given), damage(checkpoint))
 
 
-def test_a_checkpoint_of_another_rule_set_is_refused() -> None:
-    checkpoint = Simulation.begin(configuration({}), 42).checkpoint()
-    other = configuration({"ruleset": "agentfarm-2025-07"})
+@pytest.mark.parametrize(
+    ("given", "other"),
+    [
+        ({}, {"ruleset": "agentfarm-2025-07"}),
+        ({}, THINKING),
+        (THINKING, {}),
+        (THINKING, {"learning": {"mode": "dqn"}}),
+    ],
+)
+def test_a_checkpoint_of_another_kind_of_run_is_refused(
+    given: Given, other: Given
+) -> None:
+    checkpoint = Simulation.begin(configuration(given), 42).checkpoint()
 
     with pytest.raises(Malformed, match="another kind of run"):
-        Simulation.resume(other, checkpoint)
+        Simulation.resume(configuration(other), checkpoint)
