@@ -95,7 +95,10 @@ def _test(
         CensoredData(uncensored=lives[rows & died], right=lives[rows & ~died])
         for rows in groups
     ]
-    found = logrank(*data)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = logrank(*data)
+    if not np.isfinite(found.statistic):  # all who were left died at once
+        return None
     return LifespanTest(
         first=first,
         second=second,

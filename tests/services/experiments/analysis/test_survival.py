@@ -81,5 +81,12 @@ def test_lives_are_told_by_type_and_generation() -> None:
     assert found.overall.n == 4
 
 
+def test_types_that_all_died_at_one_age_are_not_compared() -> None:
+    lives = [(kind, 0, 4) for kind in ("system", "system", "control", "control")]
+    found = survival(run(steps([0] * 11), agents(*lives)))
+    assert found is not None
+    assert found.tests == []
+
+
 def test_nobody_has_no_survival() -> None:
     assert survival(run(steps([0]))) is None
