@@ -16,7 +16,6 @@ from events.errors import Failure, Malformed
 from events.ids import SubjectId
 from events.message import Command, Event, Meta, Recorded
 from infra.carrying import carrying
-from infra.clock import new_id
 from infra.commands.shared import (
     FAILED,
     OK,
@@ -34,7 +33,12 @@ from infra.operations.querying import query
 from infra.operations.republishing import republished
 from infra.settings import Settings
 from infra.wiring import caught_up, core, database, projecting
-from services.access.readings import MOST_SUBJECTS, RecordReading, of_the_day
+from services.access.readings import (
+    MOST_SUBJECTS,
+    UNNAMED,
+    RecordReading,
+    of_the_day,
+)
 from services.decoding import command_decoder, split_json
 from services.handling import Handler, Outcome
 from services.personal import REASON_LENGTH, of_another, sealed
@@ -272,7 +276,7 @@ async def _record(
         subjects = [SubjectId(each) for each in whose if each is not None]
         for at in range(0, len(subjects), MOST_SUBJECTS):
             reading = RecordReading(
-                reading_id=new_id(),
+                reading_id=UNNAMED,
                 reason=reason.strip(),
                 source="command-line",
                 stream_id=stream,

@@ -14,7 +14,8 @@ from services.decider import Decider
 
 
 MOST_SUBJECTS: Final = 1_000
-SPACE: Final = UUID("6f0c7b1e-3d52-5a94-8c1b-2e7d90a4f563")
+# The id of a reading that has none yet, and the namespace of the ids of readings.
+UNNAMED: Final = UUID("6f0c7b1e-3d52-5a94-8c1b-2e7d90a4f563")
 
 Position = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 StreamName = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -45,10 +46,10 @@ def of_the_day(said: RecordReading, meta: Envelope) -> RecordReading:
     Who reads the same again, for the same reason, on the same day in UTC, is told of
     once.
     """
-    content = msgspec.json.encode(msgspec.structs.replace(said, reading_id=SPACE))
+    content = msgspec.json.encode(msgspec.structs.replace(said, reading_id=UNNAMED))
     day = meta.occurred_at.date().isoformat()
     name = f"{meta.org_id}\n{meta.actor}\n{day}\n{content.decode()}"
-    return msgspec.structs.replace(said, reading_id=named(SPACE, name))
+    return msgspec.structs.replace(said, reading_id=named(UNNAMED, name))
 
 
 class Reading(msgspec.Struct, frozen=True):

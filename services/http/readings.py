@@ -15,7 +15,7 @@ from events.access.readings import Source
 from events.errors import Malformed
 from events.ids import SubjectId
 from events.message import Command, Event, Meta, Recorded
-from services.access.readings import RecordReading, of_the_day
+from services.access.readings import UNNAMED, RecordReading, of_the_day
 from services.commanding import Caller, Surroundings, meta_of
 from services.handling import Outcome
 from services.http import asking
@@ -88,7 +88,7 @@ class Readings:
             ip=asking.address(request, self._limits),
         )
         reading = RecordReading(
-            reading_id=self._ids(),
+            reading_id=UNNAMED,
             reason=reason,
             source=source,
             stream_id=stream_id,

@@ -15,6 +15,9 @@ from tests.given import given, meta_of
 READING: Final = UUID(int=1)
 ANA: Final = SubjectId(UUID(int=2))
 MORNING: Final = datetime(2026, 5, 1, 8, tzinfo=UTC)
+SAID: Final = RecordReading(
+    reading_id=READING, reason="She asked", table="testing.trials", subject_ids=[ANA]
+)
 
 
 def test_a_reading_is_told_once_with_whose_text_it_was() -> None:
@@ -48,17 +51,11 @@ def test_a_reading_is_told_once_with_whose_text_it_was() -> None:
 
 
 def test_who_reads_the_same_again_on_a_day_is_told_of_once() -> None:
-    said = RecordReading(
-        reading_id=READING,
-        reason="She asked",
-        table="testing.trials",
-        subject_ids=[ANA],
-    )
     morning = replace(meta_of(), occurred_at=MORNING)
     evening = replace(meta_of(), occurred_at=MORNING.replace(hour=23))
-    first = of_the_day(said, morning)
-    assert first == replace(said, reading_id=first.reading_id)
-    assert of_the_day(replace(said, reading_id=first.reading_id), evening) == first
+    first = of_the_day(SAID, morning)
+    assert first == replace(SAID, reading_id=first.reading_id)
+    assert of_the_day(replace(SAID, reading_id=first.reading_id), evening) == first
 
 
 @pytest.mark.parametrize(
@@ -75,13 +72,7 @@ def test_who_reads_the_same_again_on_a_day_is_told_of_once() -> None:
 def test_another_reader_text_reason_or_day_is_told_of_too(
     other: dict[str, Any], envelope: dict[str, Any]
 ) -> None:
-    said = RecordReading(
-        reading_id=READING,
-        reason="She asked",
-        table="testing.trials",
-        subject_ids=[ANA],
-    )
     morning = replace(meta_of(), occurred_at=MORNING)
-    first = of_the_day(said, morning)
-    second = of_the_day(replace(said, **other), replace(morning, **envelope))
+    first = of_the_day(SAID, morning)
+    second = of_the_day(replace(SAID, **other), replace(morning, **envelope))
     assert second.reading_id != first.reading_id
