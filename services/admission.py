@@ -74,6 +74,11 @@ class Admission:
         self._portion = max(1, per_minute // PORTIONS)
         self._shares: OrderedDict[tuple[str, str], Share] = OrderedDict()
 
+    def admit_at_once(self, identity: Identity) -> bool:
+        """Count one command if what this process took is enough, and say whether."""
+        share = self._shares.get((identity.org_id, identity.actor))
+        return share is not None and share.spend(1, asyncio.get_running_loop().time())
+
     async def admit(self, identity: Identity, commands: int = 1) -> None:
         """Count commands, or raise `TooMany`.
 

@@ -48,14 +48,23 @@ def printable(name: str) -> str:
 
 def integer(value: str, path: str, *, most: int = GREATEST_INTEGER) -> int:
     """Return a number from 0 to `most`, or raise `Malformed`."""
-    if not _INTEGER.fullmatch(value) or int(value) > most:
-        message = f"This is no integer from 0 to {most}."
-        raise Malformed(message, path=path)
-    return int(value)
+    if _INTEGER.fullmatch(value):
+        found = int(value)
+        if found <= most:
+            return found
+    message = f"This is no integer from 0 to {most}."
+    raise Malformed(message, path=path)
 
 
 def identifier(value: str, path: str) -> UUID:
-    """Return a UUID, or raise `Malformed`."""
+    """Return a UUID, or raise `Malformed`; `urn:uuid:` and braces may stand around it.
+
+    Nearly all are written plainly, which msgspec reads in a third of the time.
+    """
+    try:
+        return msgspec.convert(value, UUID)
+    except msgspec.ValidationError:
+        pass
     try:
         return UUID(value)
     except ValueError:

@@ -5,7 +5,7 @@ of one command is the command alone; what surrounds it comes in headers, and in 
 in an envelope for each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDictProxy, istr
 from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Malformed
@@ -45,8 +45,19 @@ from services.problems import kind_of as kind_of_problem
 
 
 PATH: Final = "/v1/commands"
+OK: Final = HTTPStatus.OK.value
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+
+CONTENT_TYPE: Final = istr("Content-Type")
+CONTENT_ENCODING: Final = istr("Content-Encoding")
+IDEMPOTENCY_KEY: Final = istr("Idempotency-Key")
+IF_MATCH: Final = istr("If-Match")
+EXPECTED_VERSION: Final = istr("Rehearsal-Expected-Version")
+CORRELATION_ID: Final = istr("Rehearsal-Correlation-Id")
+CAUSATION_ID: Final = istr("Rehearsal-Causation-Id")
+OCCURRED_AT: Final = istr("Rehearsal-Occurred-At")
+ON_BEHALF_OF: Final = istr("Rehearsal-On-Behalf-Of")
 
 _encoder: Final = msgspec.json.Encoder()
 
@@ -99,7 +110,7 @@ class Commands:
             message = f"Commands come as {JSON} or {NDJSON}."
             raise UnsupportedMedia(message, path="headers.Content-Type")
         content = await asking.body(request, limit=self._limits.batch_bytes)
-        body, version = await self._answered(request, identity, content, kind)
+        body, version = await self._answering(request, identity, content, kind)
         headers = {"Content-Type": kind}
         if version is not None:
             headers["ETag"] = f'"{version}"'
@@ -111,8 +122,8 @@ class Commands:
         return (
             message.path == PATH
             and message.method == "POST"
-            and headers.get("Content-Type") == JSON
-            and "Content-Encoding" not in headers
+            and headers.get(CONTENT_TYPE) == JSON
+            and CONTENT_ENCODING not in headers
         )
 
     async def answer(
@@ -124,40 +135,47 @@ class Commands:
         try:
             identity = self._identify(head)
             asking.check_length(len(content), self._limits.batch_bytes)
-            body, version = await self._answered(head, identity, content, JSON)
+            body, version = await self._answering(head, identity, content, JSON)
         except Exception as error:  # noqa: BLE001 - a defect must not end the connection unlogged
             response, level, told = self._edge.refusal(error, method="POST", path=PATH)
             self._edge.note(
                 "POST", PATH, response.status, started=started, level=level, told=told
             )
             return lanes.problem(response, told=self._told)
-        self._edge.note("POST", PATH, HTTPStatus.OK, started=started)
+        self._edge.note("POST", PATH, OK, started=started)
         return lanes.success(body, version, told=self._told)
 
-    async def _answered(
+    def _answering(
         self, head: Head, identity: Identity, content: bytes, kind: str
-    ) -> tuple[bytes, int | None]:
-        """Return the body of the answer, and for one command the stream's version."""
+    ) -> Awaitable[tuple[bytes, int | None]]:
+        """Return what gives the answer, and for one command its stream's version."""
         if kind == NDJSON:
             raws = content.splitlines()
         elif content[:64].lstrip()[:1] == b"[":
             raws = split_json(content, limit=self._limits.batch_bytes)
         else:
-            outcome = await self._one(head, identity, content)
-            return _encoder.encode(outcome), outcome.version
-        return await self._batch(head, identity, raws, kind), None
+            return self._one(head, identity, content)
+        return self._batch(head, identity, raws, kind)
 
-    async def _one(self, head: Head, identity: Identity, content: bytes) -> Outcome:
+    async def _one(
+        self, head: Head, identity: Identity, content: bytes
+    ) -> tuple[bytes, int | None]:
         meta = self._meta(head, identity)
+        command_id = str(meta.command_id)
         bind_contextvars(
-            command_id=str(meta.command_id),
-            correlation_id=str(meta.correlation_id),
+            command_id=command_id,
+            correlation_id=(
+                command_id
+                if meta.correlation_id is meta.command_id
+                else str(meta.correlation_id)
+            ),
             actor_id=meta.actor,
             org_id=meta.org_id,
         )
         command = self._decode(content)
-        if self._admission is not None:
-            await self._admission.admit(identity)
+        admission = self._admission
+        if admission is not None and not admission.admit_at_once(identity):
+            await admission.admit(identity)
         kind = kind_of(command)
         started = perf_counter()
         try:
@@ -168,11 +186,11 @@ class Commands:
         finally:
             self._metrics.command_took(kind, perf_counter() - started)
         self._count(kind, outcome)
-        return outcome
+        return _encoder.encode(outcome), outcome.version
 
     async def _batch(
         self, head: Head, identity: Identity, raws: Sequence[bytes], kind: str
-    ) -> bytes:
+    ) -> tuple[bytes, int | None]:
         batch = self._batches.read(raws, self._caller(head, identity))
         if self._admission is not None:
             await self._admission.admit(identity, len(batch))
@@ -185,8 +203,8 @@ class Commands:
                 self._count(verdict.kind, verdict.answer)
         told = [verdict.told() for verdict in verdicts]
         if kind == NDJSON:
-            return _encoder.encode_lines(told)
-        return _encoder.encode(told)
+            return _encoder.encode_lines(told), None
+        return _encoder.encode(told), None
 
     def _count(self, kind: str, answer: Outcome | Failure) -> None:
         if isinstance(answer, Failure):
@@ -204,19 +222,19 @@ class Commands:
 
     def _meta(self, head: Head, identity: Identity) -> Meta:
         headers = head.headers
-        key = headers.get("Idempotency-Key")
+        key = headers.get(IDEMPOTENCY_KEY)
         if key is None:
             message = "The command's id, a UUID, belongs in the Idempotency-Key header."
             raise Malformed(message, path="headers.Idempotency-Key")
         given = Surroundings(
             command_id=asking.identifier(key.strip('"'), "headers.Idempotency-Key"),
             expected_version=_expected_version(headers),
-            correlation_id=_identifier(headers, "Rehearsal-Correlation-Id"),
-            causation_id=_identifier(headers, "Rehearsal-Causation-Id"),
-            occurred_at=_moment(headers, "Rehearsal-Occurred-At"),
+            correlation_id=_identifier(headers, CORRELATION_ID),
+            causation_id=_identifier(headers, CAUSATION_ID),
+            occurred_at=_moment(headers, OCCURRED_AT),
             on_behalf_of=behalf(
                 identity,
-                headers.get("Rehearsal-On-Behalf-Of"),
+                headers.get(ON_BEHALF_OF),
                 "headers.Rehearsal-On-Behalf-Of",
             ),
         )
@@ -235,8 +253,8 @@ def _moment(headers: Mapping[str, str], name: str) -> datetime | None:
 
 
 def _expected_version(headers: Mapping[str, str]) -> int | None:
-    tag = headers.get("If-Match")
-    plain = headers.get("Rehearsal-Expected-Version")
+    tag = headers.get(IF_MATCH)
+    plain = headers.get(EXPECTED_VERSION)
     if tag is None:
         if plain is None:
             return None

@@ -27,6 +27,7 @@ from services.problems import Defect
 KEEPALIVE_SECONDS: Final = 60.0
 SHUTDOWN_SECONDS: Final = 10.0
 BACKLOG: Final = 128
+ANSWERING: Final = "answer of the lane"
 
 _log: Final = structlog.get_logger()
 
@@ -69,6 +70,14 @@ class Connection(web.RequestHandler):
         self._waiter = waiter
         self._look(waiter)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - the base's
+        """Read on if reading was paused, starting with what the parser holds back.
+
+        The base does so whenever a body was read, and parses nothing for most of them.
+        """
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def _look(self, waiter: asyncio.Future[None]) -> None:
         """Have what has come answered, by the lane or as any other."""
         if not self._messages:
@@ -90,7 +99,9 @@ class Connection(web.RequestHandler):
         self._waiter = None
         self._request_in_progress = True
         answering = lane.answer(message, payload.read_nowait(), self._remote())
-        self._taken = self._loop.create_task(self._send(answering, waiter))
+        self._taken = self._loop.create_task(
+            self._send(answering, waiter), name=ANSWERING
+        )
 
     async def _send(
         self, answering: Awaitable[bytes], waiter: asyncio.Future[None]
@@ -100,7 +111,8 @@ class Connection(web.RequestHandler):
             answer = await answering
             if self.transport is not None:
                 self.transport.write(answer)
-                await self._drain_helper()
+                if self.writing_paused:
+                    await self._drain_helper()
         except ConnectionError:
             self.force_close()
         finally:

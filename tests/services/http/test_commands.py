@@ -50,6 +50,15 @@ async def test_sending_twice_changes_nothing(world: World) -> None:
     assert await world.log.head() == head
 
 
+async def test_an_id_spelled_in_another_way_is_the_same_id(world: World) -> None:
+    command, command_id = create_persona(), new_id()
+    await world.send(command, command_id=command_id)
+    for spelling in (command_id.urn, f"{{{command_id}}}", command_id.hex.upper()):
+        headers = {"Idempotency-Key": spelling}
+        again = await world.send(command, headers=headers)
+        assert (again.status, again.json["status"]) == (200, "duplicate")
+
+
 async def test_an_id_with_another_body_is_refused(world: World) -> None:
     command_id = new_id()
     await world.send(create_persona(), command_id=command_id)

@@ -185,6 +185,20 @@ async def test_a_command_may_come_in_pieces_behind_another(world: World) -> None
     assert statuses == [200, 200]
 
 
+async def test_bodies_that_pause_reading_hold_up_nobody_behind_them(
+    world: World,
+) -> None:
+    persona = create_persona(UUID(int=7))
+    padded = msgspec.json.encode(persona) + b" " * 600_000
+    bodies = [padded, msgspec.json.encode(persona), padded, padded]
+    async with talking(port_of(world)) as (reader, writer):
+        for number, body in enumerate(bodies, start=1):
+            writer.write(request_of(world, body, number=number))
+        answers = [await answer_from(reader) for _ in bodies]
+    asked = [msgspec.json.decode(body)["command_id"] for _, _, body in answers]
+    assert asked == [str(UUID(int=n)) for n in range(1, 5)]
+
+
 class Slow:
     """A lane that answers when it is told to."""
 
