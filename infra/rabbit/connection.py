@@ -380,9 +380,22 @@ class RefusedError(Exception):
 async def answered(seconds: float) -> AsyncIterator[None]:
     """Raise `Unavailable` where the broker breaks off or does not answer in time.
 
-    A refusal, which waiting does not cure, raises `RefusedError`.
+    A refusal, which waiting does not cure, raises `RefusedError`. Whoever cancels us
+    is heard, though the library may turn that into an error of a channel that closes
+    just then, and pass over it: the task would go on for ever.
     """
     task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        async with _told_apart(seconds):
+            yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+@asynccontextmanager
+async def _told_apart(seconds: float) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -390,8 +403,6 @@ async def answered(seconds: float) -> AsyncIterator[None]:
         raise Unanswered from error
     except asyncio.CancelledError as error:
         # The library also cancels those who wait on a channel that it closes.
-        if task is None or task.cancelling():
-            raise
         raise Unavailable("the broker broke off") from error
     except (
         *MISCONFIGURED,

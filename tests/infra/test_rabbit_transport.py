@@ -15,6 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from events.errors import Unavailable
 from infra.rabbit.connection import Link
+from infra.rabbit.consumer import Received
 from infra.rabbit.consumer import receive as received_from
 from infra.rabbit.topology import Queue, Topology
 from infra.rabbit.transport import (
@@ -319,6 +320,26 @@ async def test_closing_ends_the_deliveries(medium: RabbitMedium) -> None:
         assert await waiting == []
 
 
+async def test_a_consumer_that_is_ended_while_it_makes_its_queue_ends(
+    medium: RabbitMedium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _link(medium.url) as link:
+        opened = link.open_channel
+
+        async def open_channel() -> AbstractChannel:
+            channel = await opened()
+            below = await channel.get_underlay_channel()
+            # Where the answer to its close and our cancel meet, the library errs.
+            below.closing.add_done_callback(lambda _: waiting.cancel())
+            return channel
+
+        monkeypatch.setattr(link, "open_channel", open_channel)
+        queue = medium.topology.work(new_kind())
+        waiting = asyncio.create_task(_received(link, queue))
+        await asyncio.wait([waiting], timeout=PATIENCE)
+        assert waiting.cancelled()
+
+
 async def test_a_consumer_notices_that_the_broker_fell_silent(
     medium: RabbitMedium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,6 +458,11 @@ async def _link(url: str) -> AsyncIterator[Link]:
         yield link
     finally:
         await link.close()
+
+
+async def _received(link: Link, queue: Queue) -> Received:
+    async with aclosing(received_from(link, queue, prefetch=1)) as received:
+        return await anext(received)
 
 
 async def _acked(
