@@ -18,6 +18,7 @@ from infra.rabbit.events import rabbit_outlet
 from infra.rabbit.intake import rabbit_inbox
 from infra.rabbit.topology import Topology
 from infra.settings import Settings, SettingsError
+from infra.stopping import ended
 from infra.wiring import Core, Urls
 from infra.working import stream_of
 from services.admission import Admission
@@ -99,7 +100,7 @@ async def taking(
             yield task
         finally:
             stop.set()
-            await task
+            await ended(task, grace=settings.shutdown_seconds)
 
 
 @asynccontextmanager
@@ -128,4 +129,4 @@ async def relaying(
             yield task
         finally:
             stop.set()
-            await task
+            await ended(task)

@@ -28,6 +28,7 @@ from infra.postgres.vault import PostgresVault, open_vault
 from infra.preparing import furnish_apart
 from infra.sealing import MasterKeys, ensure_master_keys, read_master_keys
 from infra.settings import Settings, SettingsError, require
+from infra.stopping import ended
 from projections.catalogue import GROUPS
 from projections.checkpoints import Watch
 from projections.runner import GroupRunner
@@ -266,7 +267,7 @@ async def projecting(urls: Urls, parts: Core) -> AsyncIterator[asyncio.Task[None
             yield task
         finally:
             stop.set()
-            await task
+            await ended(task)
 
 
 async def follow_erasures(settings: Settings, parts: Core) -> None:

@@ -24,6 +24,7 @@ from infra.postgres.pool import Pool, open_pool
 from infra.postgres.sign_in import PostgresStore
 from infra.postgres.transport import open_transport
 from infra.postgres.work import PostgresWork
+from infra.stopping import ended
 from infra.wiring import Core, Urls
 from services import guard
 from services.accounts.secrets import Secrets
@@ -130,7 +131,7 @@ async def working(
             yield task
         finally:
             stop.set()
-            await task
+            await ended(task)
 
 
 async def _pool(url: str, size: int) -> Pool:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Final, cast
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -19,14 +19,12 @@ from events.experiments.experiments import (
 from events.experiments.simulations import SimulationEvent, SimulationRequested
 from events.ids import ExperimentId, SimulationId
 from events.log import EventLog
+from infra.operations.waiting import Patience
 from services.engines.population.chunks import MadeChunk
 from services.experiments import experiments, simulations
 from services.experiments.designs import simulation_id
 from services.experiments.outside import RunsElsewhere
 from services.work.simulating import Known, ReplayDiffersError, Runs
-
-
-LOOK: Final = 0.25  # seconds between two looks at what is waited for
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,13 +199,19 @@ class Experiments:
 
         Raises what `doing` raises, the task that makes its runs.
         """
+        patience = Patience(doing)
         while True:
             state = await self._experiment(key)
             count = 0 if state.created is None else state.created.simulations
             tell(len(state.counted), count)
             if state.ended:
                 return await self.experiment(key)
-            await _look(doing)
+            await patience.wait(
+                experiment=str(key),
+                status="paused" if state.paused else "running",
+                ended=len(state.counted),
+                of=count,
+            )
 
     async def run_ended(
         self,
@@ -217,12 +221,18 @@ class Experiments:
         tell: Callable[[int, int], None],
     ) -> RunReport:
         """Return what came out of a simulation once it is over, or holds."""
+        patience = Patience(doing)
         while True:
             report = await self.run(key)
             tell(report.step, report.steps or 0)
             if report.status not in ("requested", "running"):
                 return report
-            await _look(doing)
+            await patience.wait(
+                simulation=str(key),
+                status=report.status,
+                step=report.step,
+                of=report.steps,
+            )
 
     async def _experiment(self, key: ExperimentId) -> experiments.Experiment:
         stream = await self._log.read_stream(f"experiments.experiment-{key}")
@@ -296,12 +306,6 @@ async def _compared(
     recorded = {chunk.first: chunk.body for chunk in known.state.chunks}
     async for made in runs.again(known, first, upto, asked.capture):
         yield made, recorded.get(made.first) == made.body.sha256
-
-
-async def _look(doing: asyncio.Task[None]) -> None:
-    await asyncio.wait((doing,), timeout=LOOK)
-    if doing.done():
-        doing.result()
 
 
 def _described(known: OutsideExperimentDescribed, position: int) -> ExperimentReport:

@@ -9,11 +9,11 @@ import msgspec
 from events.ids import SetRunId, UnitTestId
 from events.log import EventLog
 from events.testing.set_runs import Fault, Outcome
+from infra.operations.waiting import Patience
 from services.testing.artifacts import RunHistory, RunReport
 from services.work.reporting import catch_up
 
 
-LOOK: Final = 0.25  # seconds between two looks at the run
 REPORTS: Final = 2  # of each completion
 
 
@@ -64,18 +64,20 @@ async def completed(
     holds its trials.
     """
     history = RunHistory()
+    patience = Patience(doing)
     while True:
         head = (await log.head()).position
         await catch_up(history, log, run_id)
         report = history.report()
-        tell(progress_of(report))
+        now = progress_of(report)
+        tell(now)
         if report.status != "running" and (
             report.status != "completed" or history.attached >= REPORTS
         ):
             return verdicts_of(report, head)
-        await asyncio.wait((doing,), timeout=LOOK)
-        if doing.done():
-            doing.result()
+        await patience.wait(
+            run=str(run_id), status=report.status, ended=now.counted, of=now.trials
+        )
 
 
 def progress_of(report: RunReport) -> Progress:
