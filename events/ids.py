@@ -4,6 +4,8 @@ from hashlib import sha1
 from typing import Final, NewType
 from uuid import UUID, SafeUUID
 
+from msgspec import to_builtins
+
 
 CommandId = NewType("CommandId", UUID)
 EventId = NewType("EventId", UUID)
@@ -29,8 +31,8 @@ PlaygroundId = NewType("PlaygroundId", UUID)
 QuestionId = NewType("QuestionId", UUID)
 EvaluationId = NewType("EvaluationId", UUID)
 
-_VERSION_5: Final = (0x5 << 76, ~(0xF << 76))
-_VARIANT: Final = (0b10 << 62, ~(0b11 << 62))
+_FREE: Final = (1 << 128) - 1 - (0xF << 76) - (0b11 << 62)
+_VERSION_5: Final = 0x5 << 76 | 0b10 << 62
 _UNKNOWN: Final = SafeUUID.unknown  # looking it up costs as much as the rest
 _set_int: Final = vars(UUID)["int"].__set__
 _set_safe: Final = vars(UUID)["is_safe"].__set__
@@ -52,6 +54,13 @@ def named(namespace: UUID, name: str) -> UUID:
     hashed = sha1(
         namespace.int.to_bytes(16, "big") + name.encode(), usedforsecurity=False
     ).digest()
-    value = int.from_bytes(hashed[:16], "big")
-    value = value & _VERSION_5[1] | _VERSION_5[0]
-    return uuid_of(value & _VARIANT[1] | _VARIANT[0])
+    return uuid_of(int.from_bytes(hashed[:16], "big") & _FREE | _VERSION_5)
+
+
+def text_of(key: UUID) -> str:
+    """Return an id as text, as `str` does.
+
+    It takes a fifth of the time, and every command names its stream.
+    """
+    text: str = to_builtins(key)
+    return text

@@ -30,7 +30,7 @@ PRESENT: Final = -2
 PAGE: Final = 500
 
 
-class Write(msgspec.Struct, frozen=True, kw_only=True):
+class Write(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Events for one stream, and the version that the stream must have before.
 
     `expected` is `ANY`, `ABSENT`, `PRESENT` or an exact version from 1. No events: the
@@ -44,7 +44,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     closes: bool = False
 
 
-class Append(msgspec.Struct, frozen=True, kw_only=True):
+class Append(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one command appends, all or nothing.
 
     `body_hash` is the sha256 of the command's canonical bytes. No stream may occur
@@ -67,7 +67,7 @@ class Status(StrEnum):
     FENCED = "fenced"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The log's answer to one append.
 
     For `ok` and `duplicate`: `position` is that of the command's last event (of the

@@ -17,6 +17,7 @@ class Command(
     tag_field="type",
     forbid_unknown_fields=True,
     omit_defaults=True,
+    gc=False,
 ):
     """A request, in the imperative; the edges refuse fields that it does not have.
 
@@ -41,7 +42,7 @@ SEALED = "[sealed]"
 ON_BEHALF_OF = "on_behalf_of"
 
 
-class Meta(msgspec.Struct, frozen=True, kw_only=True):
+class Meta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Who asks for a command, where from and since what; never chosen by the body.
 
     `actor` is `user:ID`, `service:ID` or `system:ID`. `occurred_at` is the producer's

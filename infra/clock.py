@@ -15,6 +15,7 @@ LOW_BITS: Final = 62
 TAIL_BITS: Final = 74  # the low bits, and the 12 between version and variant
 STEP_BITS: Final = 32
 RANDOM_BYTES: Final = 10
+MILLISECOND: Final = 1_000_000  # in nanoseconds
 STEPS_AT_ONCE: Final = 256
 
 _LOW: Final = (1 << LOW_BITS) - 1
@@ -41,28 +42,28 @@ class MonotonicIds:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._millisecond = 0
-        self._high = 0  # all but the low bits, in place
-        self._low = 0
+        self._until = 0  # the end of the millisecond, in nanoseconds
+        self._last = 0
+        self._highest = 0  # the last id before a carry out of the low bits
         self._steps: list[int] = []
 
     def __call__(self) -> UUID:
         """Return a new identifier."""
         with self._lock:
-            if time.time_ns() // 1_000_000 > self._millisecond:
-                self._start(time.time_ns() // 1_000_000, os.urandom(RANDOM_BYTES))
+            if time.time_ns() >= self._until:
+                self._start(time.time_ns() // MILLISECOND, os.urandom(RANDOM_BYTES))
             else:
                 if not self._steps:
                     self._steps = random_steps()
-                self._low += 1 + self._steps.pop()
-                if self._low > _LOW:
+                self._last += 1 + self._steps.pop()
+                if self._last > self._highest:
                     self._carry()
-            return uuid_of(self._high | self._low)
+            return uuid_of(self._last)
 
     def forget(self) -> None:
         """Throw away randomness that another process may use as well."""
         self._lock = threading.Lock()
-        self._millisecond, self._steps = 0, []
+        self._until, self._steps = 0, []
 
     def _start(self, millisecond: int, random: bytes) -> None:
         """Begin a millisecond, at a random place of its first half."""
@@ -70,14 +71,16 @@ class MonotonicIds:
 
     def _carry(self) -> None:
         """Go on above the low bits, in the next millisecond where there is no room."""
-        tail = (((self._high >> 64) & 0xFFF) << LOW_BITS) + self._low
-        self._place(self._millisecond + (tail >> TAIL_BITS), tail & _TAIL)
+        low = self._last - self._highest + _LOW
+        tail = (((self._highest >> 64) & 0xFFF) << LOW_BITS) + low
+        self._place((self._highest >> 80) + (tail >> TAIL_BITS), tail & _TAIL)
 
     def _place(self, millisecond: int, tail: int) -> None:
         middle, low = tail >> LOW_BITS, tail & _LOW
-        self._millisecond = millisecond
-        self._high = millisecond << 80 | 0x7 << 76 | middle << 64 | 0b10 << LOW_BITS
-        self._low = low
+        high = millisecond << 80 | 0x7 << 76 | middle << 64 | 0b10 << LOW_BITS
+        self._until = (millisecond + 1) * MILLISECOND
+        self._last = high | low
+        self._highest = high | _LOW
 
 
 def random_steps() -> list[int]:

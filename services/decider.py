@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid5
 
+from events.ids import text_of
 from events.message import Command, Event, Meta
 
 
@@ -50,7 +51,7 @@ class Decider(Generic[C, S, E]):
         key = self.identify(command)
         if self.apart:
             key = uuid5(key, org_id)
-        return f"{self.category}-{key}"
+        return f"{self.category}-{text_of(key)}"
 
     def shared(self, command: C) -> str | None:
         """Return the name that the stream has if it is older than being kept apart."""

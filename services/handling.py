@@ -9,7 +9,7 @@ active user of the organisation.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
@@ -28,7 +28,7 @@ from events.errors import (
     Missing,
 )
 from events.log import Append, EventLog, Status, Verdict, Write, stream_pages
-from events.message import ON_BEHALF_OF, Command, Event, Meta, actor_id
+from events.message import ON_BEHALF_OF, Command, Meta, actor_id
 from services.decider import AnyDecider
 from services.locks import StreamLocks
 from services.state import Loaded, StateCache, absent, fold
@@ -48,7 +48,7 @@ class NobodyToAskFor(Forbidden):
     """No user of this organisation, who is active, can be asked for by this id."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer to an accepted command.
 
     `stream_id` is the command's first stream and `version` its version afterwards,
@@ -69,31 +69,17 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Decision:
     """What a command does to its streams, the one that it is for first."""
 
-    __slots__ = ("before", "events", "remembered", "states")
+    __slots__ = ("remembered", "states", "writes")
 
-    def __init__(
-        self,
-        *,
-        states: dict[str, Loaded],
-        before: dict[str, int],
-        events: dict[str, Sequence[Event]],
-    ) -> None:
+    def __init__(self, *, states: dict[str, Loaded], writes: dict[str, Write]) -> None:
         self.states = states
-        self.before = before
-        self.events = events
+        self.writes = writes
         self.remembered = False
 
-    def writes(self) -> tuple[Write, ...]:
-        """Return the writes, each at the version that was read."""
-        return tuple(
-            [
-                Write(
-                    stream_id=stream_id,
-                    events=tuple(events),
-                    expected=self.before[stream_id],
-                )
-                for stream_id, events in self.events.items()
-            ]
+    def entry(self, meta: Meta, body_hash: bytes) -> Append:
+        """Return what the log appends, each write at the version that was read."""
+        return Append(
+            meta=meta, body_hash=body_hash, writes=tuple(self.writes.values())
         )
 
 
@@ -126,7 +112,7 @@ class Handler:
         decider = self._deciders[type(command)]
         first = decider.stream(command, meta.org_id)
         give_up_at = monotonic() + self._deadline
-        contended = {first}
+        contended: Collection[str] = (first,)
         taken = self._locks.at_once(first)
         while True:
             if taken is None:
@@ -137,9 +123,7 @@ class Handler:
                 decision = self._decide_alone(
                     command, meta, first, decider
                 ) or await self._decide_surely(command, meta, first)
-                verdict = await self._log.append(
-                    Append(meta=meta, body_hash=body_hash, writes=decision.writes())
-                )
+                verdict = await self._log.append(decision.entry(meta, body_hash))
                 self._learn(decision, verdict)
             except Failure as failure:
                 recorded = await self._recorded(meta, body_hash)
@@ -153,7 +137,7 @@ class Handler:
             stuck = meta.expected_version is not None and verdict.stream_id == first
             if stuck or monotonic() > give_up_at:
                 return answer(meta, first, verdict)
-            contended |= decision.events.keys()
+            contended = {*contended, *decision.writes}
             taken = None
 
     async def handle_bulk(self, requests: Sequence[Request]) -> list[Outcome | Failure]:
@@ -233,23 +217,20 @@ class Handler:
             state=fold(decider, loaded.state, events),
             org_id=loaded.org_id,
         )
-        return Decision(
-            states={first: after},
-            before={first: loaded.version},
-            events={first: events},
-        )
+        write = Write(stream_id=first, events=tuple(events), expected=loaded.version)
+        return Decision(states={first: after}, writes={first: write})
 
     async def _decide_surely(
         self, command: Command, meta: Meta, first: str
     ) -> Decision:
         """Decide, and before a refusal that rests on memory decide on fresh state."""
-        decision = Decision(states={}, before={}, events={})
+        decision = Decision(states={}, writes={})
         try:
             await self._decide(decision, command, meta, first, self._cache.get)
         except Failure:
             if not decision.remembered:
                 raise
-            decision = Decision(states={}, before={}, events={})
+            decision = Decision(states={}, writes={})
             await self._decide(decision, command, meta, first, _nothing)
         return decision
 
@@ -277,15 +258,19 @@ class Handler:
                 _check_owner(loaded, meta)
                 if request is command:
                     _check_version(loaded, meta)
-                decision.before[stream_id] = loaded.version
-                decision.events[stream_id] = []
+                decision.writes[stream_id] = Write(
+                    stream_id=stream_id, events=(), expected=loaded.version
+                )
             events = decider.decide(request, loaded.state, meta)
             decision.states[stream_id] = Loaded(
                 version=loaded.version + len(events),
                 state=fold(decider, loaded.state, events),
                 org_id=meta.org_id if events else loaded.org_id,
             )
-            decision.events[stream_id] = [*decision.events[stream_id], *events]
+            write = decision.writes[stream_id]
+            decision.writes[stream_id] = msgspec.structs.replace(
+                write, events=(*write.events, *events)
+            )
             if events:
                 asked += decider.also(request, loaded.state, meta)
 
@@ -422,7 +407,7 @@ class Handler:
                 await self._check_behalf(meta, overlay)
                 if earlier != place:
                     continue
-                decision = Decision(states={}, before={}, events={})
+                decision = Decision(states={}, writes={})
                 first = self._deciders[type(command)].stream(command, meta.org_id)
                 await self._decide(decision, command, meta, first, overlay.get)
             except Failure as failure:
@@ -430,9 +415,7 @@ class Handler:
                 continue
             overlay.update(decision.states)
             places.append(place)
-            entries.append(
-                Append(meta=meta, body_hash=hashes[place], writes=decision.writes())
-            )
+            entries.append(decision.entry(meta, hashes[place]))
         return answers, entries, places
 
     def _answer(self, request: Request, verdict: Verdict) -> Outcome:

@@ -15,7 +15,7 @@ from events.message import Event
 from services.decider import AnyDecider
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A stream's state at a version; `org_id` None: it does not exist yet."""
 
     version: int
@@ -49,7 +49,6 @@ class StateCache:
         loaded = self._states.get(stream_id)
         if loaded is None or stream_id in self._doubted:
             return None
-        self._states.move_to_end(stream_id)
         return loaded
 
     def old(self, stream_id: str) -> Loaded | None:

@@ -243,9 +243,10 @@ def verdicts(commands: Sequence[Ready], rows: Sequence[Any]) -> list[Verdict]:
         return [verdict(*row[1:-1]) for row in sorted(rows, key=itemgetter(0))]
     counts = [sum(map(len, ready.facts)) for ready in commands]
     positions = [before + passed for passed in accumulate(counts)]
+    accepted = Status.OK
     return [
         Verdict(
-            status=Status.OK,
+            status=accepted,
             position=position if events else positions[-1],
             version=version or 0,
             events=events,

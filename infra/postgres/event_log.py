@@ -54,6 +54,7 @@ from infra.clock import new_id
 from infra.postgres.columns import (
     ARGUMENTS,
     HASH_BYTES,
+    Fact,
     Ready,
     arguments,
     verdict,
@@ -434,21 +435,23 @@ def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
         raise ValueError("A command writes to each stream at most once.")
     if len(entry.body_hash) != HASH_BYTES:
         raise ValueError("A body's hash has 32 bytes.")
+    facts: list[list[Fact]] = []
+    size = 0
     try:
-        facts = [
-            [
-                (event_id, catalogue.encode(event), key_id)
-                for event_id, event, key_id in own
-            ]
-            for own in sealed
-        ]
+        for own in sealed:
+            stored = []
+            for event_id, event, key_id in own:
+                data = catalogue.encode(event)
+                size += len(data)
+                stored.append((event_id, data, key_id))
+            facts.append(stored)
         return Ready(
             entry=entry,
             occurred_at=microseconds(meta.occurred_at),
             slices=[slice_of(write.stream_id) for write in writes],
             facts=facts,
             headers=_encode(meta.headers).decode() if meta.headers else None,
-            size=sum([len(fact[1]) for own in facts for fact in own]),
+            size=size,
         )
     except UnicodeEncodeError as error:
         message = f"A text of the command is not Unicode: {error.reason}."

@@ -68,12 +68,12 @@ class Batch:
 
     def answer(self, rows: Rows) -> int:
         """Give everybody their verdict; return the last position, 0 for no events."""
-        last = 0
+        last, accepted = 0, Status.OK
         for future, verdict in zip(
             self.waiting, verdicts(self.commands, rows), strict=True
         ):
-            if verdict.events and verdict.status is Status.OK:
-                last = max(last, verdict.position)
+            if verdict.events and verdict.status is accepted:
+                last = verdict.position
             if not future.done():
                 future.set_result(verdict)
         return last

@@ -40,8 +40,7 @@ HASHED: Final = (
     "headers",
 )
 
-_DAY: Final = 86_400_000_000
-_SECOND: Final = 1_000_000
+_MICROSECOND: Final = timedelta(microseconds=1)
 _NUMBERS: Final = Struct(">qq16sqqh").pack
 _LENGTH: Final = Struct(">i").pack
 _NULL: Final = _LENGTH(-1)
@@ -100,8 +99,7 @@ def slice_of(stream_id: str) -> int:
 
 def microseconds(moment: datetime) -> int:
     """Return an aware moment as PostgreSQL stores it: microseconds since 2000."""
-    passed: timedelta = moment - EPOCH
-    return passed.days * _DAY + passed.seconds * _SECOND + passed.microseconds
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def _text(value: str | None) -> bytes:

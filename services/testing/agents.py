@@ -44,6 +44,7 @@ from services.testing.common import (
 from services.testing.references import CloseReferences, OpenReferences
 
 
+CREATION: Final = 3  # facts
 RELEASE: Final = "release"
 POLICY: Final = "policy"
 POLICY_BLOB: Final = "policy_sha256"
@@ -161,7 +162,8 @@ class Agent(msgspec.Struct, frozen=True):
 
 def evolve(state: Agent, event: AgentEvent) -> Agent:
     """Return the state after an event."""
-    state = replace(state, creation=(*state.creation, event)[:3])
+    if len(state.creation) < CREATION:
+        state = replace(state, creation=(*state.creation, event))
     match event:
         case AgentRegistered():
             return state

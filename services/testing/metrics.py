@@ -47,6 +47,7 @@ from services.testing.evaluation import check_pattern
 from services.testing.references import CloseReferences, OpenReferences
 
 
+CREATION: Final = 2  # facts
 MIN_CATEGORIES: Final = 2
 
 
@@ -182,7 +183,8 @@ class Metric(msgspec.Struct, frozen=True):
 
 def evolve(state: Metric, event: MetricEvent) -> Metric:
     """Return the state after an event."""
-    state = replace(state, creation=(*state.creation, event)[:2])
+    if len(state.creation) < CREATION:
+        state = replace(state, creation=(*state.creation, event))
     match event:
         case MetricCreated():
             return replace(state, created=event)

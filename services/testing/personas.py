@@ -37,6 +37,9 @@ from services.testing.common import (
 from services.testing.references import CloseReferences, OpenReferences
 
 
+CREATION: Final = 2  # facts
+
+
 class CreatePersona(TestingCommand, frozen=True, kw_only=True):
     """Create a persona with its first version.
 
@@ -109,7 +112,8 @@ class Persona(msgspec.Struct, frozen=True):
 
 def evolve(state: Persona, event: PersonaEvent) -> Persona:
     """Return the state after an event."""
-    state = replace(state, creation=(*state.creation, event)[:2])
+    if len(state.creation) < CREATION:
+        state = replace(state, creation=(*state.creation, event))
     match event:
         case PersonaCreated(name=name, role=role, tags=tags):
             return replace(state, name=name, role=role, tags=tags)

@@ -40,6 +40,9 @@ from services.testing.common import (
 from services.testing.references import CloseReferences, OpenReferences
 
 
+CREATION: Final = 2  # facts
+
+
 class InitialMessage(
     facts.InitialMessage, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
@@ -126,7 +129,8 @@ class Scenario(msgspec.Struct, frozen=True):
 
 def evolve(state: Scenario, event: ScenarioEvent) -> Scenario:
     """Return the state after an event."""
-    state = replace(state, creation=(*state.creation, event)[:2])
+    if len(state.creation) < CREATION:
+        state = replace(state, creation=(*state.creation, event))
     match event:
         case ScenarioCreated(name=name, tags=tags):
             return replace(state, name=name, tags=tags)
