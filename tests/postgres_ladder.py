@@ -4,6 +4,9 @@ An address in REHEARSAL_TEST_POSTGRES (a superuser's, of a server that may be pl
 with), else a container where a Docker daemon answers, else programs on this machine,
 else (on Debian, as root) programs that apt installs. The server that came with the
 wheel is always there too: tests marked `every_postgres` run on both.
+
+A server of our own that need not flush commits is kept in memory where there is plenty:
+thousands of tables and hundreds of databases come and go there for half the time.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
+import psutil
 
 from infra.embedded import debian
 from infra.embedded.account import Account, server_account, shared_directory
@@ -51,6 +55,9 @@ IMAGE: Final = "postgres:18-alpine"
 ROLE_PASSWORD: Final = "rehearsal-tests"  # noqa: S105 - two runs on one server agree on it
 MIGRATED: Final = f"rehearsal_migrated_{os.getpid()}"
 FURNISHED: Final = f"rehearsal_furnished_{os.getpid()}"
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - its folders are made as any temporary one
+PLENTY: Final = 2 << 30  # bytes
+PREFIX: Final = "rehearsal-of-"
 FORGETFUL: Final[Mapping[str, str]] = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -207,12 +214,18 @@ def addresses(superuser: str, database: str) -> Database:
 
 @asynccontextmanager
 async def temporary_server(
-    installation: Installation, *, options: Mapping[str, str]
+    installation: Installation,
+    *,
+    options: Mapping[str, str],
+    memory: Path | None = None,
 ) -> AsyncIterator[tuple[str, Server]]:
-    """Yield a superuser's address and the server of an empty, passing cluster."""
+    """Yield a superuser's address and the server of an empty, passing cluster.
+
+    Its folder is made in memory where some is given.
+    """
     account = server_account()
     installation = runnable(installation, account)
-    folder = _passable_folder(account)
+    folder = _passable_folder(account, memory)
     password = new_password()
     try:
         initialise(
@@ -241,8 +254,20 @@ async def temporary_server(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _passable_folder(account: Account) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+def _plenty_of_memory() -> Path | None:
+    """Return where folders are kept in memory, if that has room for a server."""
+    if not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return None
+    for left in MEMORY.glob(f"{PREFIX}*"):
+        # Who was killed could not remove its own.
+        if not psutil.pid_exists(int(left.name.removeprefix(PREFIX).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    return MEMORY if shutil.disk_usage(MEMORY).free >= PLENTY else None
+
+
+def _passable_folder(account: Account, memory: Path | None) -> Path:
+    prefix = "rehearsal-" if memory is None else f"{PREFIX}{os.getpid()}-"
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=memory))
     folder.chmod(0o711)
     if account.may_enter(folder):
         return folder
@@ -259,8 +284,8 @@ async def _given(address: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _own(find: Callable[[], Installation], durable: bool) -> AsyncIterator[str]:  # noqa: FBT001 - a Rung's `open`
-    options = {} if durable else FORGETFUL
-    async with temporary_server(find(), options=options) as (address, _server):
+    options, memory = ({}, None) if durable else (FORGETFUL, _plenty_of_memory())
+    async with temporary_server(find(), options=options, memory=memory) as (address, _):
         yield address
 
 
