@@ -19,6 +19,7 @@ from multidict import CIMultiDictProxy, istr
 from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Malformed
+from events.ids import text_of
 from events.message import Meta
 from services.admission import Admission
 from services.commanding import (
@@ -161,14 +162,9 @@ class Commands:
         self, head: Head, identity: Identity, content: bytes
     ) -> tuple[bytes, int | None]:
         meta = self._meta(head, identity)
-        command_id = str(meta.command_id)
         bind_contextvars(
-            command_id=command_id,
-            correlation_id=(
-                command_id
-                if meta.correlation_id is meta.command_id
-                else str(meta.correlation_id)
-            ),
+            command_id=text_of(meta.command_id),
+            correlation_id=text_of(meta.correlation_id),
             actor_id=meta.actor,
             org_id=meta.org_id,
         )
