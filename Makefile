@@ -10,7 +10,7 @@ JOBS ?= logical
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock sbom bench chaos fuzz clean
+.PHONY: help install demo test check style types format lock sbom bench chaos fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,10 +33,14 @@ demo: $(VENV)/.run ## start everything, show it, kill a worker; ARGS=--once BROK
 test: $(VENV)/.dev ## run every test, also against a full PostgreSQL and RabbitMQ; JOBS=1
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(VENV)/.dev ## check format, style, imports and types
+check: style types ## check format, style, imports and types
+
+style: $(VENV)/.dev ## check format, style and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+
+types: $(VENV)/.dev ## check types
 	$(BIN)/mypy --num-workers auto
 
 format: $(VENV)/.dev ## format the code
