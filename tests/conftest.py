@@ -92,5 +92,13 @@ async def database(
         yield fresh
 
 
+@pytest.fixture(scope="session")
+def compiled() -> None:
+    """The engine of populations, as machine code."""
+    from tests.compiled import compile_once  # noqa: PLC0415 - heavy
+
+    compile_once()
+
+
 def _environment(name: str) -> str | None:
     return os.environ.get(name)  # noqa: TID251 - how tests run is no setting of the system

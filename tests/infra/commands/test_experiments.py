@@ -5,24 +5,13 @@ import asyncio
 import msgspec
 import pytest
 
-from events.experiments.common import Capture
 from events.experiments.vocabulary import MODULES
 from infra.embedded import running_stack
 from infra.operations.querying import query
-from services.engines.population.chunks import Begin
-from services.engines.population.making import Making
 from tests.infra.commands.process import Answer, Up, rehearsal
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled() -> None:
-    """Compile the engine once, which takes longer than a command may."""
-    for given in ({}, {"learning": {"mode": "dqn"}}):
-        begin = Begin(configuration=given, seed=7, capture=Capture())
-        made = Making(begin).run(2)
-        known = made.checkpoint.opened()
-        Making(msgspec.structs.replace(begin, checkpoint=known)).run(3)
-
+pytestmark = pytest.mark.usefixtures("compiled")
 
 ORG = "populations"
 STRENGTH = "combat.base_attack_strength"

@@ -18,10 +18,10 @@ from events.errors import Missing
 from infra.operations.exporting_sqlite import columns_of
 from services.client.client import Client
 from tests.infra.commands.process import Up, rehearsal
-from tests.infra.commands.test_experiments import ORG, compiled, experiments, made, sql
+from tests.infra.commands.test_experiments import ORG, experiments, made, sql
 
 
-__all__ = ["compiled"]  # a fixture that runs by itself
+pytestmark = pytest.mark.usefixtures("compiled")
 
 Row = Mapping[str, object]
 

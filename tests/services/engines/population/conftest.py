@@ -1,0 +1,6 @@
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ready(compiled: None) -> None:
+    """Begin once the engine is compiled."""
