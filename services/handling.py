@@ -41,6 +41,10 @@ PEOPLE: Final = "access.user"
 Request = tuple[Command, Meta]
 Known = Callable[[str], Loaded | None]
 
+# Looking a status up in its class costs as much as a call.
+_OK: Final = Status.OK
+_DUPLICATE: Final = Status.DUPLICATE
+_CONFLICT: Final = Status.CONFLICT
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -132,7 +136,7 @@ class Handler:
                 return answer(meta, first, recorded, cause=failure)
             finally:
                 self._locks.release(taken)
-            if verdict.status is not Status.CONFLICT:
+            if verdict.status is not _CONFLICT:
                 return answer(meta, first, verdict)
             stuck = meta.expected_version is not None and verdict.stream_id == first
             if stuck or monotonic() > give_up_at:
@@ -204,7 +208,8 @@ class Handler:
         loaded = self._cache.get(first)
         if loaded is None or loaded.org_id != meta.org_id:
             return None
-        if meta.expected_version not in {None, loaded.version}:
+        expected = meta.expected_version
+        if expected is not None and expected != loaded.version:
             return None
         try:
             events = decider.decide(command, loaded.state, meta)
@@ -317,7 +322,7 @@ class Handler:
         return loaded
 
     def _learn(self, decision: Decision, verdict: Verdict) -> None:
-        if verdict.status is Status.OK:
+        if verdict.status is _OK:
             for stream_id, loaded in decision.states.items():
                 self._cache.put(stream_id, loaded)
         else:
@@ -447,18 +452,19 @@ def answer(
     meta: Meta, first: str, verdict: Verdict, *, cause: Failure | None = None
 ) -> Outcome:
     """Return the outcome that a verdict means, or raise the failure."""
-    match verdict.status:
-        case Status.OK | Status.DUPLICATE if verdict.recorded_at is not None:
-            return Outcome(
-                command_id=meta.command_id,
-                status="ok" if verdict.status is Status.OK else "duplicate",
-                stream_id=first,
-                position=verdict.position,
-                version=verdict.version,
-                events=verdict.events,
-                recorded_at=verdict.recorded_at,
-                receipt=verdict.receipt,
-            )
+    status, recorded_at = verdict.status, verdict.recorded_at
+    if recorded_at is not None and (status is _OK or status is _DUPLICATE):
+        return Outcome(
+            command_id=meta.command_id,
+            status="ok" if status is _OK else "duplicate",
+            stream_id=first,
+            position=verdict.position,
+            version=verdict.version,
+            events=verdict.events,
+            recorded_at=recorded_at,
+            receipt=verdict.receipt,
+        )
+    match status:
         case Status.CONFLICT:
             raise Conflict(actual=verdict.version) from cause
         case Status.MISMATCH:

@@ -50,7 +50,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A command whose events are sealed and encoded.
 
     `slices` and `facts` have an element for each write. `occurred_at` is in
-    microseconds since 2000-01-01 UTC, `size` that of the encoded events in bytes.
+    microseconds since 2000-01-01 UTC, `events` counts the events, `size` is that of
+    the encoded ones in bytes.
     """
 
     entry: Append
@@ -58,6 +59,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     slices: Sequence[int]
     facts: Sequence[Sequence[Fact]]
     headers: str | None
+    events: int
     size: int
 
 
@@ -128,11 +130,7 @@ def shape(commands: Sequence[Ready]) -> Shape:
     and write_closes.
     """
     for ready in commands:
-        if (
-            len(ready.facts) != 1
-            or len(ready.facts[0]) != 1
-            or ready.entry.writes[0].closes
-        ):
+        if ready.events != 1 or len(ready.facts) != 1 or ready.entry.writes[0].closes:
             break
     else:
         size = len(commands)
@@ -147,7 +145,7 @@ def shape(commands: Sequence[Ready]) -> Shape:
     events = 0
     for place, ready in enumerate(commands, start=1):
         first_writes.append(len(write_commands) + 1 if ready.facts else 0)
-        event_counts.append(sum(map(len, ready.facts)))
+        event_counts.append(ready.events)
         for write, own in zip(ready.entry.writes, ready.facts, strict=True):
             write_commands.append(place)
             offsets.append(events)
@@ -241,7 +239,7 @@ def verdicts(commands: Sequence[Ready], rows: Sequence[Any]) -> list[Verdict]:
     first, _, before, _, _, _, recorded_at, receipt, versions = rows[0]
     if first != ALL_ACCEPTED:
         return [verdict(*row[1:-1]) for row in sorted(rows, key=itemgetter(0))]
-    counts = [sum(map(len, ready.facts)) for ready in commands]
+    counts = [ready.events for ready in commands]
     positions = [before + passed for passed in accumulate(counts)]
     accepted = Status.OK
     return [

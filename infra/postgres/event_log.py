@@ -310,17 +310,12 @@ class PostgresEventLog:
 
     def _plain(self, entry: Append) -> Ready | None:
         """Return a command encoded, None where it holds text to be sealed."""
-        if self._vault is not None:
-            for write in entry.writes:
-                if any(map(is_personal, write.events)):
-                    return None
-        return encoded(
-            entry,
-            [
-                [(self._ids(), event, None) for event in write.events]
-                for write in entry.writes
-            ],
-        )
+        sealed: list[list[Sealed]] = []
+        for write in entry.writes:
+            if self._vault is not None and any(map(is_personal, write.events)):
+                return None
+            sealed.append([(self._ids(), event, None) for event in write.events])
+        return encoded(entry, sealed)
 
     async def _sealed(self, entry: Append) -> Ready:
         return encoded(
@@ -348,7 +343,7 @@ class PostgresEventLog:
                 unbroken = BREATHER
                 await asyncio.sleep(0)
             ready = await self._ready(entry)
-            unbroken -= 1 + sum(map(len, ready.facts))
+            unbroken -= 1 + ready.events
             size += ready.size
             if size > LARGEST_BULK:
                 message = "A bulk append holds at most 128 MiB of events."
@@ -436,7 +431,7 @@ def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
     if len(entry.body_hash) != HASH_BYTES:
         raise ValueError("A body's hash has 32 bytes.")
     facts: list[list[Fact]] = []
-    size = 0
+    events = size = 0
     try:
         for own in sealed:
             stored = []
@@ -445,12 +440,14 @@ def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
                 size += len(data)
                 stored.append((event_id, data, key_id))
             facts.append(stored)
+            events += len(stored)
         return Ready(
             entry=entry,
             occurred_at=microseconds(meta.occurred_at),
             slices=[slice_of(write.stream_id) for write in writes],
             facts=facts,
             headers=_encode(meta.headers).decode() if meta.headers else None,
+            events=events,
             size=size,
         )
     except UnicodeEncodeError as error:

@@ -50,12 +50,6 @@ class Batch:
         self.keys: set[str | int] = set()
         self.size = 0
 
-    def has_room(self, room: int, size: int) -> bool:
-        """Say whether a command may join."""
-        if not self.commands:
-            return True
-        return len(self.commands) < room and self.size + size <= MOST_BYTES
-
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return two batches with the commands of this one."""
         middle = len(self.commands) // 2
@@ -108,7 +102,18 @@ class Flusher:
         if self._closed:
             raise Unavailable("The log is closed.")
         future: asyncio.Future[Verdict] = self._loop.create_future()
-        self._enqueue(ready, future)
+        entry = ready.entry
+        keys: list[str | int] = [write.stream_id for write in entry.writes]
+        keys.append(entry.meta.command_id.int)
+        self._outstanding += 1
+        batch = self._batch_for(keys, ready.size)
+        if batch is None:
+            batch = Batch(self._loop.time() + self._patience)
+            self._batches.append(batch)
+        batch.commands.append(ready)
+        batch.waiting.append(future)
+        batch.keys.update(keys)
+        batch.size += ready.size
         if self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
         return future
@@ -126,24 +131,16 @@ class Flusher:
             batch.fail(Unavailable("The log is closed."))
         self._disconnect()
 
-    def _enqueue(self, ready: Ready, future: asyncio.Future[Verdict]) -> None:
-        entry, batches = ready.entry, self._batches
-        keys: list[str | int] = [write.stream_id for write in entry.writes]
-        keys.append(entry.meta.command_id.int)
-        self._outstanding += 1
+    def _batch_for(self, keys: Sequence[str | int], size: int) -> Batch | None:
+        """Return the first batch with room after the last that holds a key."""
         room = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
-        at = len(batches)
-        while at and batches[at - 1].keys.isdisjoint(keys):
-            at -= 1
-        while at < len(batches) and not batches[at].has_room(room, ready.size):
-            at += 1
-        if at == len(batches):
-            batches.append(Batch(self._loop.time() + self._patience))
-        batch = batches[at]
-        batch.commands.append(ready)
-        batch.waiting.append(future)
-        batch.keys.update(keys)
-        batch.size += ready.size
+        found = None
+        for batch in reversed(self._batches):
+            if not batch.keys.isdisjoint(keys):
+                break
+            if len(batch.commands) < room and batch.size + size <= MOST_BYTES:
+                found = batch
+        return found
 
     async def _run(self) -> None:
         while True:
