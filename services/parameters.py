@@ -63,7 +63,7 @@ def identifier(value: str, path: str) -> UUID:
     """
     try:
         return msgspec.convert(value, UUID)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         pass
     try:
         return UUID(value)

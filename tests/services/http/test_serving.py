@@ -163,6 +163,14 @@ async def test_past_the_application_a_command_is_answered_as_through_it(
     assert first[:2] == answers[0][:2]
 
 
+async def test_an_id_that_is_no_text_is_no_server_error(world: World) -> None:
+    request = request_of(world, create_persona(UUID(int=7)), number=8)
+    async with talking(port_of(world)) as (reader, writer):
+        writer.write(request.replace(str(UUID(int=8)).encode(), b"\xff"))
+        status, _, body = await answer_from(reader)
+    assert (status, b"headers.Idempotency-Key" in body) == (400, True)
+
+
 async def test_commands_sent_at_once_are_answered_in_order(world: World) -> None:
     persona = create_persona(UUID(int=7))
     async with talking(port_of(world)) as (reader, writer):
