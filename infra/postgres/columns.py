@@ -19,7 +19,11 @@ from uuid import UUID
 
 import msgspec
 
+from events import catalogue
+from events.errors import Malformed
 from events.log import Append, Status, Verdict
+from infra.postgres.hashing import microseconds, slice_of
+from services.ports import Ids
 
 
 ARGUMENTS: Final = (
@@ -38,7 +42,8 @@ SIZES: Final = 512
 
 _NULL: Final = "NULL"
 
-Fact = tuple[UUID, bytes, UUID | None]
+_encode: Final = msgspec.json.Encoder().encode
+
 Arguments = tuple[bytes | str | Sequence[UUID | str | None] | None, ...]
 Caller = tuple[str, str, str, str | None]
 Shape = tuple[str, str, str, str, str, str]
@@ -46,115 +51,216 @@ Shape = tuple[str, str, str, str, str, str]
 _statuses: Final = {str(status): status for status in Status}
 
 
-class Ready(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A command whose events are sealed and encoded.
+class Sealed(Append, frozen=True, kw_only=True, gc=False):
+    """What a command appends with its personal text sealed.
 
-    `slices` and `facts` have an element for each write. `occurred_at` is in
-    microseconds since 2000-01-01 UTC, `events` counts the events, `size` is that of
-    the encoded ones in bytes.
+    `event_ids` and `key_ids` have an element for each event, in the order of writes.
     """
 
-    entry: Append
-    occurred_at: int
-    slices: Sequence[int]
-    facts: Sequence[Sequence[Fact]]
-    headers: str | None
-    events: int
-    size: int
+    event_ids: Sequence[UUID]
+    key_ids: Sequence[UUID | None]
 
 
-def arguments(commands: Sequence[Ready]) -> Arguments:
-    """Return the arguments for many commands, in order."""
-    metas = [ready.entry.meta for ready in commands]
-    writes = [write for ready in commands for write in ready.entry.writes]
-    facts = [fact for ready in commands for own in ready.facts for fact in own]
-    data = [fact[1] for fact in facts]
-    numbered: dict[Caller, int] = {}
-    callers = [
-        numbered.setdefault(
-            (meta.org_id, meta.region, meta.actor, meta.ip), len(numbered) + 1
-        )
-        for meta in metas
-    ]
-    orgs, regions, actors, ips = zip(*numbered, strict=True)
-    fences = [meta.fence for meta in metas]
-    fenced = fences.count(None) < len(fences)
-    headers = [ready.headers or "" for ready in commands]
-    (
-        first_writes,
-        event_counts,
-        write_commands,
-        write_offsets,
-        write_events,
-        closes,
-    ) = shape(commands)
-    return (
-        [meta.command_id for meta in metas],
-        b"".join([ready.entry.body_hash for ready in commands]),
-        some(
-            [
-                None if meta.correlation_id is meta.command_id else meta.correlation_id
-                for meta in metas
-            ]
-        ),
-        some([meta.causation_id for meta in metas]),
-        numbers([ready.occurred_at for ready in commands]),
-        lines(headers) if any(headers) else None,
-        ones(len(callers)) if len(numbered) == 1 else numbers(callers),
-        orgs,
-        regions,
-        actors,
-        ips,
-        [fence and fence[0] for fence in fences] if fenced else None,
-        optional([fence and fence[1] for fence in fences]) if fenced else None,
-        first_writes,
-        event_counts,
-        write_commands,
-        texts([write.stream_id for write in writes]),
-        numbers([number for ready in commands for number in ready.slices]),
-        numbers([write.expected for write in writes]),
-        write_offsets,
-        write_events,
-        closes,
-        [fact[0] for fact in facts],
-        b"".join(data),
-        numbers(list(accumulate(map(len, data), initial=1))),
-        some([fact[2] for fact in facts]),
+class Columns:
+    """Commands that go to the log in one call, column by column.
+
+    Events are encoded here and not as each command comes, because a loop over many
+    takes half the time. `size` is that of the encoded events in bytes.
+    """
+
+    __slots__ = (
+        "_commands",
+        "_counts",
+        "_data",
+        "_headers",
+        "_ids",
+        "_key_ids",
+        "_new",
+        "_slices",
+        "size",
     )
 
+    def __init__(self, commands: Sequence[Append] = (), *, ids: Ids) -> None:
+        self._new = ids
+        self._commands: list[Append] = []
+        self._counts: list[int] = []
+        self._data: list[bytes] = []
+        self._slices: list[int] = []
+        self._headers: list[str] = []
+        self._ids: list[UUID] = []
+        self._key_ids: list[UUID | None] = []
+        self.size = 0
+        self.add(commands)
 
-def shape(commands: Sequence[Ready]) -> Shape:
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def add(self, commands: Sequence[Append]) -> None:
+        """Add commands after those that are there.
+
+        Raises `Malformed` for text that is not Unicode; then nothing was added.
+        """
+        events = [
+            event
+            for command in commands
+            for write in command.writes
+            for event in write.events
+        ]
+        try:
+            data = list(map(catalogue.encode, events))
+            slices = [
+                slice_of(write.stream_id)
+                for command in commands
+                for write in command.writes
+            ]
+            headers = [
+                _encode(command.meta.headers).decode() if command.meta.headers else ""
+                for command in commands
+            ]
+        except UnicodeEncodeError as error:
+            message = f"A text of the command is not Unicode: {error.reason}."
+            raise Malformed(message) from error
+        self._commands += commands
+        self._counts += [
+            sum([len(write.events) for write in command.writes]) for command in commands
+        ]
+        self._data += data
+        self._slices += slices
+        self._headers += headers
+        self.size += sum(map(len, data))
+        if Sealed in map(type, commands):
+            self._identify(commands)
+        else:
+            new = self._new
+            self._ids += [new() for _ in data]
+            self._key_ids += [None] * len(data)
+
+    def _identify(self, commands: Sequence[Append]) -> None:
+        """Name events, as they were named already where they are sealed."""
+        for command, count in zip(
+            commands, self._counts[-len(commands) :], strict=True
+        ):
+            if isinstance(command, Sealed):
+                self._ids += command.event_ids
+                self._key_ids += command.key_ids
+            else:
+                self._ids += [self._new() for _ in range(count)]
+                self._key_ids += [None] * count
+
+    def arguments(self) -> Arguments:
+        """Return the arguments for these commands, in order."""
+        commands, data = self._commands, self._data
+        metas = [command.meta for command in commands]
+        writes = [write for command in commands for write in command.writes]
+        numbered: dict[Caller, int] = {}
+        callers = [
+            numbered.setdefault(
+                (meta.org_id, meta.region, meta.actor, meta.ip), len(numbered) + 1
+            )
+            for meta in metas
+        ]
+        orgs, regions, actors, ips = zip(*numbered, strict=True)
+        fences = [meta.fence for meta in metas]
+        fenced = fences.count(None) < len(fences)
+        headers = self._headers
+        (
+            first_writes,
+            event_counts,
+            write_commands,
+            write_offsets,
+            write_events,
+            closes,
+        ) = shape(commands, self._counts)
+        return (
+            [meta.command_id for meta in metas],
+            b"".join([command.body_hash for command in commands]),
+            some(
+                [
+                    None
+                    if meta.correlation_id is meta.command_id
+                    else meta.correlation_id
+                    for meta in metas
+                ]
+            ),
+            some([meta.causation_id for meta in metas]),
+            numbers([microseconds(meta.occurred_at) for meta in metas]),
+            lines(headers) if any(headers) else None,
+            ones(len(callers)) if len(numbered) == 1 else numbers(callers),
+            orgs,
+            regions,
+            actors,
+            ips,
+            [fence and fence[0] for fence in fences] if fenced else None,
+            optional([fence and fence[1] for fence in fences]) if fenced else None,
+            first_writes,
+            event_counts,
+            write_commands,
+            texts([write.stream_id for write in writes]),
+            numbers(self._slices),
+            numbers([write.expected for write in writes]),
+            write_offsets,
+            write_events,
+            closes,
+            self._ids,
+            b"".join(data),
+            numbers(list(accumulate(map(len, data), initial=1))),
+            some(self._key_ids),
+        )
+
+    def verdicts(self, rows: Sequence[Any]) -> list[Verdict]:
+        """Return the verdicts on the commands that a function returned, in order."""
+        first, _, before, _, _, _, recorded_at, receipt, versions = rows[0]
+        if first != ALL_ACCEPTED:
+            return [verdict(*row[1:-1]) for row in sorted(rows, key=itemgetter(0))]
+        counts = self._counts
+        positions = [before + passed for passed in accumulate(counts)]
+        accepted = Status.OK
+        return [
+            Verdict(
+                status=accepted,
+                position=position if events else positions[-1],
+                version=version or 0,
+                events=events,
+                recorded_at=recorded_at,
+                receipt=receipt,
+            )
+            for events, position, version in zip(
+                counts, positions, versions, strict=True
+            )
+        ]
+
+
+def shape(commands: Sequence[Append], counts: Sequence[int]) -> Shape:
     """Return what numbers the writes of commands, and the events of writes.
 
     These are first_writes, event_counts, write_commands, write_offsets, write_events
-    and write_closes.
+    and write_closes; `counts` is how many events each command has.
     """
-    for ready in commands:
-        if ready.events != 1 or len(ready.facts) != 1 or ready.entry.writes[0].closes:
-            break
-    else:
-        size = len(commands)
-        places, counts = series(size), ones(size)
-        return places, counts, places, series(size, start=0), counts, falses(size)
+    size = len(commands)
+    if (
+        counts.count(1) == size
+        and [len(command.writes) for command in commands].count(1) == size
+        and True not in [command.writes[0].closes for command in commands]
+    ):
+        places, single = series(size), ones(size)
+        return places, single, places, series(size, start=0), single, falses(size)
     first_writes: list[int] = []
-    event_counts: list[int] = []
     write_commands: list[int] = []
     offsets: list[int] = []
     write_events: list[int] = []
     closes: list[str] = []
     events = 0
-    for place, ready in enumerate(commands, start=1):
-        first_writes.append(len(write_commands) + 1 if ready.facts else 0)
-        event_counts.append(ready.events)
-        for write, own in zip(ready.entry.writes, ready.facts, strict=True):
+    for place, command in enumerate(commands, start=1):
+        first_writes.append(len(write_commands) + 1 if command.writes else 0)
+        for write in command.writes:
             write_commands.append(place)
             offsets.append(events)
-            write_events.append(len(own))
+            write_events.append(len(write.events))
             closes.append("t" if write.closes else "f")
-            events += len(own)
+            events += len(write.events)
     return (
         numbers(first_writes),
-        numbers(event_counts),
+        numbers(counts),
         numbers(write_commands),
         numbers(offsets),
         numbers(write_events),
@@ -232,24 +338,3 @@ def verdict(  # noqa: PLR0917 - the columns of a row
         recorded_at=recorded_at,
         receipt=receipt,
     )
-
-
-def verdicts(commands: Sequence[Ready], rows: Sequence[Any]) -> list[Verdict]:
-    """Return the verdicts on commands, in their order, that a function returned."""
-    first, _, before, _, _, _, recorded_at, receipt, versions = rows[0]
-    if first != ALL_ACCEPTED:
-        return [verdict(*row[1:-1]) for row in sorted(rows, key=itemgetter(0))]
-    counts = [ready.events for ready in commands]
-    positions = [before + passed for passed in accumulate(counts)]
-    accepted = Status.OK
-    return [
-        Verdict(
-            status=accepted,
-            position=position if events else positions[-1],
-            version=version or 0,
-            events=events,
-            recorded_at=recorded_at,
-            receipt=receipt,
-        )
-        for events, position, version in zip(counts, positions, versions, strict=True)
-    ]

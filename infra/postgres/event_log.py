@@ -35,7 +35,7 @@ Time is taken under the lock and is never before the head's, so a moment is a po
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from itertools import pairwise
@@ -48,17 +48,15 @@ from msgspec.structs import replace
 
 from events import catalogue
 from events.errors import Malformed, Refused, TooLarge, Unavailable
-from events.log import Append, Head, Status, Stream, Verdict
+from events.log import Append, Head, Status, Stream, Verdict, Write
 from events.message import Event, Recorded
 from infra.clock import new_id
 from infra.postgres.columns import (
     ARGUMENTS,
     HASH_BYTES,
-    Fact,
-    Ready,
-    arguments,
+    Columns,
+    Sealed,
     verdict,
-    verdicts,
 )
 from infra.postgres.doorbell import CHANNEL, Doorbell
 from infra.postgres.failures import AWAY, REFUSED_VALUE, reaching_database
@@ -69,7 +67,7 @@ from infra.postgres.flusher import (
     Connect,
     Flusher,
 )
-from infra.postgres.hashing import GENESIS, microseconds, slice_of
+from infra.postgres.hashing import GENESIS
 from infra.postgres.partitions import keep_partitions, make_partitions
 from infra.postgres.pool import Pool, open_pool
 from infra.postgres.pruning import keep_pruned
@@ -137,11 +135,7 @@ NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 KEY: Final = 16
 
-_encode: Final = msgspec.json.Encoder().encode
 _headers: Final = msgspec.json.Decoder(dict[str, str])
-
-
-Sealed = tuple[UUID, Event, UUID | None]
 
 
 class HoleError(Exception):
@@ -181,9 +175,7 @@ class PostgresEventLog:
 
         Raises `Malformed` for text or values that cannot be stored.
         """
-        ready = self._plain(entry)
-        if ready is None:
-            ready = await self._ready(entry)
+        ready = await self._ready(entry)
         return await self._flusher.append(ready)
 
     async def append_bulk(self, entries: Sequence[Append]) -> Sequence[Verdict]:
@@ -292,10 +284,29 @@ class PostgresEventLog:
                 found[place - 1] = Verdict(status=Status.MISMATCH)
         return found
 
-    async def _ready(self, entry: Append) -> Ready:
-        """Return a command sealed and encoded."""
+    async def _ready(self, entry: Append) -> Append:
+        """Return a command as it goes to the log, one that is whole."""
+        check(entry)
+        if self._vault is not None and holds_personal(entry):
+            return await self._sealed(entry)
+        return entry
+
+    async def _sealed(self, entry: Append) -> Append:
+        """Return a command with its personal text sealed."""
+        event_ids: list[UUID] = []
+        key_ids: list[UUID | None] = []
+        writes: list[Write] = []
         try:
-            return self._plain(entry) or await self._sealed(entry)
+            for write in entry.writes:
+                events: list[Event] = []
+                for event in write.events:
+                    event_id, stored, key_id = await self._fact(
+                        entry.meta.org_id, event
+                    )
+                    event_ids.append(event_id)
+                    events.append(stored)
+                    key_ids.append(key_id)
+                writes.append(replace(write, events=tuple(events)))
         except Refused:
             # It may be a repetition from before the subject was erased: then its id
             # alone gets it the recorded answer.
@@ -305,58 +316,38 @@ class PostgresEventLog:
             )
             if known is None:
                 raise
-            repetition = replace(entry, writes=())
-            return await self._sealed(repetition)
-
-    def _plain(self, entry: Append) -> Ready | None:
-        """Return a command encoded, None where it holds text to be sealed."""
-        sealed: list[list[Sealed]] = []
-        for write in entry.writes:
-            if self._vault is not None and any(map(is_personal, write.events)):
-                return None
-            sealed.append([(self._ids(), event, None) for event in write.events])
-        return encoded(entry, sealed)
-
-    async def _sealed(self, entry: Append) -> Ready:
-        return encoded(
-            entry,
-            [
-                [await self._fact(entry.meta.org_id, event) for event in write.events]
-                for write in entry.writes
-            ],
+            return replace(entry, writes=())
+        return Sealed(
+            meta=entry.meta,
+            body_hash=entry.body_hash,
+            writes=tuple(writes),
+            event_ids=event_ids,
+            key_ids=key_ids,
         )
 
-    async def _fact(self, org_id: str, event: Event) -> Sealed:
+    async def _fact(self, org_id: str, event: Event) -> tuple[UUID, Event, UUID | None]:
         event_id, key_id = self._ids(), None
         if self._vault is not None and is_personal(event):
             ((event, key_id),) = await self._vault.seal(org_id, [(event_id, event)])
         return event_id, event, key_id
 
-    async def _all_ready(
-        self, entries: Sequence[Append], size: int = 0
-    ) -> tuple[list[Ready], int]:
-        """Return commands made ready, and their size added to that of those before."""
-        readies: list[Ready] = []
-        unbroken = 0
-        for entry in entries:
-            if unbroken <= 0:
-                unbroken = BREATHER
-                await asyncio.sleep(0)
-            ready = await self._ready(entry)
-            unbroken -= 1 + ready.events
-            size += ready.size
-            if size > LARGEST_BULK:
+    async def _columns(self, entries: Sequence[Append], size: int = 0) -> Columns:
+        """Return commands ready to go; `size` is that of those before."""
+        columns = Columns(ids=self._ids)
+        for run in breaths(entries):
+            await asyncio.sleep(0)
+            columns.add([await self._ready(entry) for entry in run])
+            if size + columns.size > LARGEST_BULK:
                 message = "A bulk append holds at most 128 MiB of events."
                 raise TooLarge(message)
-            readies.append(ready)
-        return readies, size
+        return columns
 
     async def _append_whole(self, entries: Sequence[Append]) -> list[Verdict]:
-        readies, _ = await self._all_ready(entries)
+        columns = await self._columns(entries)
         rows = await self._pool.fetch(
-            APPEND_BULK, *arguments(readies), timeout=BULK_SECONDS
+            APPEND_BULK, *columns.arguments(), timeout=BULK_SECONDS
         )
-        return verdicts(readies, rows)
+        return columns.verdicts(rows)
 
     async def _append_parts(self, parts: Sequence[Sequence[Append]]) -> list[Verdict]:
         """Append parts in one transaction, or raise `SomeRefusedError`.
@@ -364,18 +355,21 @@ class PostgresEventLog:
         The next part is made ready while the server stores the one before.
         """
         stored: list[Verdict] = []
-        readies, size = await self._all_ready(parts[0])
-        values = arguments(readies)
+        columns = await self._columns(parts[0])
+        size = columns.size
+        values = columns.arguments()
         async with self._pool.acquire() as connection, connection.transaction():
             for following in (*parts[1:], ()):
                 storing = asyncio.ensure_future(
                     connection.fetch(APPEND_BULK, *values, timeout=BULK_SECONDS)
                 )
-                sent = readies
+                sent = columns
                 try:
-                    readies, size = await self._all_ready(following, size)
-                    values = arguments(readies) if readies else values
-                    found = verdicts(sent, await storing)
+                    if following:
+                        columns = await self._columns(following, size)
+                        size += columns.size
+                        values = columns.arguments()
+                    found = sent.verdicts(await storing)
                 finally:
                     storing.cancel()
                     await asyncio.wait([storing])
@@ -420,39 +414,34 @@ class PostgresEventLog:
         return found
 
 
-def encoded(entry: Append, sealed: Sequence[Sequence[Sealed]]) -> Ready:
-    """Return a command with its events as they are stored.
-
-    Raises `Malformed` for text that is not Unicode.
-    """
-    writes, meta = entry.writes, entry.meta
+def check(entry: Append) -> None:
+    """Raise `ValueError` for what no command may be: a mistake of whoever made it."""
+    writes = entry.writes
     if len(writes) > 1 and len({write.stream_id for write in writes}) < len(writes):
         raise ValueError("A command writes to each stream at most once.")
     if len(entry.body_hash) != HASH_BYTES:
         raise ValueError("A body's hash has 32 bytes.")
-    facts: list[list[Fact]] = []
-    events = size = 0
-    try:
-        for own in sealed:
-            stored = []
-            for event_id, event, key_id in own:
-                data = catalogue.encode(event)
-                size += len(data)
-                stored.append((event_id, data, key_id))
-            facts.append(stored)
-            events += len(stored)
-        return Ready(
-            entry=entry,
-            occurred_at=microseconds(meta.occurred_at),
-            slices=[slice_of(write.stream_id) for write in writes],
-            facts=facts,
-            headers=_encode(meta.headers).decode() if meta.headers else None,
-            events=events,
-            size=size,
-        )
-    except UnicodeEncodeError as error:
-        message = f"A text of the command is not Unicode: {error.reason}."
-        raise Malformed(message) from error
+
+
+def holds_personal(entry: Append) -> bool:
+    """Say whether a command appends text that has to be sealed."""
+    for write in entry.writes:
+        for event in write.events:
+            if is_personal(event):
+                return True
+    return False
+
+
+def breaths(entries: Sequence[Append]) -> Iterator[Sequence[Append]]:
+    """Yield commands in runs that are soon encoded, by how many events they have."""
+    start = units = 0
+    for place, entry in enumerate(entries):
+        if units >= BREATHER:
+            yield entries[start:place]
+            start, units = place, 0
+        units += 1 + sum([len(write.events) for write in entry.writes])
+    if start < len(entries):
+        yield entries[start:]
 
 
 def portions(entries: Sequence[Append]) -> list[Sequence[Append]]:
@@ -531,7 +520,7 @@ async def open_event_log(
     """Open the log at an address as the role `rehearsal_app`, migrated before.
 
     `direct_dsn` is an address without a pooler between, for LISTEN. `readers` is the
-    most connections for reading; appends, the doorbell and nothing else add one each.
+    most connections for reading; the doorbell adds one, and appends two.
     After `patience` seconds without the database an append raises `Unavailable`.
     Without a vault personal text is stored as it is. Leaving stores what waits.
     """
@@ -557,6 +546,7 @@ async def open_event_log(
         stack.push_async_callback(doorbell.close)
         flusher = Flusher(
             _connector(dsn, f"{application_name} append", seconds=patience),
+            ids=ids,
             on_stored=doorbell.stored,
             patience=patience,
         )

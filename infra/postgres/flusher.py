@@ -2,14 +2,20 @@
 
 Nothing waits for company: a command that finds the log idle is sent at once. A batch
 holds each stream and each command id at most once; a second use goes to a later batch,
-so that it is judged by what the first one did. A batch takes at most half of what is
+so that it is judged by what the first did. A batch takes at most half of what is
 outstanding, so that the process works on the answers of one half while the server
 stores the other; but up to 16, since a call costs as much as some twenty commands.
+
+There are two lanes, each with a connection of its own, the second made when it is first
+needed. A batch that is full goes ahead while another is being stored, unless they share
+a stream or a command id: the server takes its arguments apart and keeps it before the
+lock, so that it need not wait for this process between the two.
 
 A call that fails without the server's word that it was rolled back may have been
 committed. The connection is given up and the same batch is sent again: commands that
 were stored answer `duplicate`. After `PATIENCE` the callers get `Unavailable`. A batch
-that the server refuses for a value is halved until the command at fault is alone.
+that cannot be encoded, or that the server refuses for a value, is halved until the
+command at fault is alone.
 """
 
 import asyncio
@@ -19,11 +25,12 @@ from typing import Any, Final
 
 import asyncpg
 
-from events.errors import Malformed, Unavailable
-from events.log import Status, Verdict
-from infra.postgres.columns import ARGUMENTS, Ready, arguments, verdicts
+from events.errors import Malformed, TooLarge, Unavailable
+from events.log import Append, Status, Verdict
+from infra.postgres.columns import ARGUMENTS, Arguments, Columns
 from infra.postgres.failures import AWAY, REFUSED_VALUE
 from infra.postgres.partitions import has_no_partition, make_partitions
+from services.ports import Ids
 
 
 APPEND: Final = f"SELECT * FROM es.append_v3({ARGUMENTS})"  # noqa: S608 - all bound
@@ -33,6 +40,7 @@ LONGEST_PAUSE: Final = 0.5
 MOST_COMMANDS: Final = 256
 MOST_BYTES: Final = 4 * 1024 * 1024
 SMALL: Final = 16
+LANES: Final = 2
 
 Rows = Sequence[Sequence[Any]]
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
@@ -41,14 +49,13 @@ Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 class Batch:
     """Commands that are stored together, and who waits for their verdicts."""
 
-    __slots__ = ("commands", "deadline", "keys", "size", "waiting")
+    __slots__ = ("commands", "deadline", "keys", "waiting")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
-        self.commands: list[Ready] = []
+        self.commands: list[Append] = []
         self.waiting: list[asyncio.Future[Verdict]] = []
         self.keys: set[str | int] = set()
-        self.size = 0
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return two batches with the commands of this one."""
@@ -60,12 +67,10 @@ class Batch:
         second.waiting = self.waiting[middle:]
         return first, second
 
-    def answer(self, rows: Rows) -> int:
+    def answer(self, verdicts: Sequence[Verdict]) -> int:
         """Give everybody their verdict; return the last position, 0 for no events."""
         last, accepted = 0, Status.OK
-        for future, verdict in zip(
-            self.waiting, verdicts(self.commands, rows), strict=True
-        ):
+        for future, verdict in zip(self.waiting, verdicts, strict=True):
             if verdict.events and verdict.status is accepted:
                 last = verdict.position
             if not future.done():
@@ -79,140 +84,209 @@ class Batch:
                 future.set_exception(error)
 
 
+class Lane:
+    """A connection of its own, and the batch that is stored over it."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._statement: Any = None
+        self.batch: Batch | None = None
+        self.idle: asyncio.Future[None] | None = None
+
+    async def fetch(self, values: Arguments, *, seconds: float) -> Rows:
+        """Append, over a new connection where there is none."""
+        if self._statement is None:
+            self._connection = await self._connect()
+            self._statement = await self._connection.prepare(APPEND)
+        rows: Rows = await self._statement.fetch(*values, timeout=seconds)
+        return rows
+
+    async def make_partitions(self) -> bool:
+        """Make partitions ahead; say whether any was made."""
+        if self._connection is None:
+            return False
+        return await make_partitions(self._connection) > 0
+
+    def disconnect(self) -> None:
+        """Give the connection up."""
+        if self._connection is not None:
+            self._connection.terminate()
+        self._connection = self._statement = None
+
+    def wake(self) -> None:
+        """Have the lane look for a batch."""
+        if self.idle is not None and not self.idle.done():
+            self.idle.set_result(None)
+
+
 class Flusher:
-    """Stores commands in batches, over one connection of its own."""
+    """Stores commands in batches, over two connections of its own."""
 
     def __init__(
-        self, connect: Connect, *, on_stored: Callable[[int], None], patience: float
+        self,
+        connect: Connect,
+        *,
+        ids: Ids,
+        on_stored: Callable[[int], None],
+        patience: float,
     ) -> None:
-        self._connect = connect
+        self._ids = ids
         self._on_stored = on_stored
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._batches: deque[Batch] = deque()
         self._outstanding = 0
-        self._idle: asyncio.Future[None] | None = None
+        self._busy = 0
         self._closed = False
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._statement: Any = None
-        self._task = self._loop.create_task(self._run(), name="event log flusher")
+        self._lanes = [Lane(connect) for _ in range(LANES)]
+        self._tasks = [
+            self._loop.create_task(self._run(lane), name=f"event log flusher {number}")
+            for number, lane in enumerate(self._lanes, start=1)
+        ]
 
-    def append(self, ready: Ready) -> asyncio.Future[Verdict]:
+    def append(self, command: Append) -> asyncio.Future[Verdict]:
         """Return what will be the verdict on a command once it is stored."""
         if self._closed:
             raise Unavailable("The log is closed.")
         future: asyncio.Future[Verdict] = self._loop.create_future()
-        entry = ready.entry
-        keys: list[str | int] = [write.stream_id for write in entry.writes]
-        keys.append(entry.meta.command_id.int)
+        keys: list[str | int] = [write.stream_id for write in command.writes]
+        keys.append(command.meta.command_id.int)
         self._outstanding += 1
-        batch = self._batch_for(keys, ready.size)
+        room = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
+        batch = self._batch_for(keys, room)
         if batch is None:
             batch = Batch(self._loop.time() + self._patience)
             self._batches.append(batch)
-        batch.commands.append(ready)
+        batch.commands.append(command)
         batch.waiting.append(future)
         batch.keys.update(keys)
-        batch.size += ready.size
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if self._busy < LANES and (not self._busy or len(batch.commands) >= room):
+            self._wake()
         return future
 
     async def close(self) -> None:
-        """Store what waits, within the patience, and let the connection go."""
+        """Store what waits, within the patience, and let the connections go."""
         self._closed = True
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
-        done, _ = await asyncio.wait([self._task], timeout=self._patience)
-        if not done:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        self._wake()
+        _, late = await asyncio.wait(self._tasks, timeout=self._patience)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
         for batch in self._batches:
             batch.fail(Unavailable("The log is closed."))
-        self._disconnect()
+        for lane in self._lanes:
+            lane.disconnect()
 
-    def _batch_for(self, keys: Sequence[str | int], size: int) -> Batch | None:
+    def _batch_for(self, keys: Sequence[str | int], room: int) -> Batch | None:
         """Return the first batch with room after the last that holds a key."""
-        room = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
         found = None
         for batch in reversed(self._batches):
             if not batch.keys.isdisjoint(keys):
                 break
-            if len(batch.commands) < room and batch.size + size <= MOST_BYTES:
+            if len(batch.commands) < room:
                 found = batch
         return found
 
-    async def _run(self) -> None:
+    def _wake(self) -> None:
+        """Have every idle lane look for a batch."""
+        for lane in self._lanes:
+            lane.wake()
+
+    def _next(self) -> Batch | None:
+        """Return the batch to be stored now, if there is one."""
+        if not self._batches:
+            return None
+        batch = self._batches[0]
+        for lane in self._lanes:
+            if lane.batch is not None and not self._may_pass(batch, lane.batch):
+                return None
+        return self._batches.popleft()
+
+    def _may_pass(self, batch: Batch, stored: Batch) -> bool:
+        """Say whether a batch may be sent while another is being stored."""
+        full = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
+        return len(batch.commands) >= full and batch.keys.isdisjoint(stored.keys)
+
+    async def _run(self, lane: Lane) -> None:
         while True:
-            if self._batches:
-                batch = self._batches.popleft()
+            batch = self._next()
+            if batch is not None:
+                lane.batch = batch
+                self._busy += 1
                 try:
-                    await self._store(batch)
+                    await self._store(lane, batch)
                 except asyncio.CancelledError:
                     batch.fail(Unavailable("The log was closed meanwhile."))
                     raise
+                finally:
+                    lane.batch = None
+                    self._busy -= 1
                 self._outstanding -= len(batch.commands)
-            elif self._closed:
+                self._wake()
+            elif self._closed and not self._batches:
                 return
             else:
-                self._idle = self._loop.create_future()
-                await self._idle
-                self._idle = None
+                lane.idle = self._loop.create_future()
+                await lane.idle
+                lane.idle = None
 
-    async def _store(self, batch: Batch) -> None:
+    async def _store(self, lane: Lane, batch: Batch) -> None:
         try:
-            rows = await self._call(batch)
+            columns = self._columns(batch)
+        except Exception as error:  # noqa: BLE001 - the callers must hear of any defect
+            await self._store_halves(lane, batch, error)
+            return
+        try:
+            rows = await self._call(lane, columns.arguments(), batch.deadline)
+            last = batch.answer(columns.verdicts(rows))
         except REFUSED_VALUE as error:
-            if len(batch.commands) > 1:
-                for half in batch.halves():
-                    await self._store(half)
-                return
             refused = Malformed("The command holds a value that cannot be stored.")
             refused.__cause__ = error
-            batch.fail(refused)
+            await self._store_halves(lane, batch, refused)
         except Exception as error:  # noqa: BLE001 - the callers must hear of any defect
             batch.fail(error)
         else:
-            last = batch.answer(rows)
             if last:
                 self._on_stored(last)
 
-    async def _call(self, batch: Batch) -> Rows:
-        values = arguments(batch.commands)
+    def _columns(self, batch: Batch) -> Columns:
+        columns = Columns(batch.commands, ids=self._ids)
+        if columns.size > MOST_BYTES and len(batch.commands) > 1:
+            message = f"A batch has at most {MOST_BYTES} bytes of events."
+            raise TooLarge(message)
+        return columns
+
+    async def _store_halves(
+        self, lane: Lane, batch: Batch, error: BaseException
+    ) -> None:
+        """Store half by half what failed as a whole; one command is told why."""
+        if len(batch.commands) == 1:
+            batch.fail(error)
+            return
+        for half in batch.halves():
+            await self._store(lane, half)
+
+    async def _call(self, lane: Lane, values: Arguments, deadline: float) -> Rows:
         pause = FIRST_PAUSE
         while True:
-            left = max(batch.deadline - self._loop.time(), self._patience / 5)
+            left = max(deadline - self._loop.time(), self._patience / 5)
             try:
-                if self._statement is None:
-                    await self._reconnect()
-                rows: Rows = await self._statement.fetch(*values, timeout=left)
+                return await lane.fetch(values, seconds=left)
             except AWAY as error:
-                self._disconnect()
-                if self._loop.time() + pause > batch.deadline:
+                lane.disconnect()
+                if self._loop.time() + pause > deadline:
                     message = "The database is away; the outcome is unknown."
                     raise Unavailable(message) from error
             except asyncpg.CheckViolationError as error:
                 if not has_no_partition(error):
                     raise
-                await self._make_partitions(error)
+                if not await lane.make_partitions():
+                    message = "The log has no partition for the next position."
+                    raise Unavailable(message) from error
             except asyncio.CancelledError:
-                self._disconnect()
+                lane.disconnect()
                 raise
-            else:
-                return rows
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-    async def _reconnect(self) -> None:
-        self._connection = await self._connect()
-        self._statement = await self._connection.prepare(APPEND)
-
-    async def _make_partitions(self, missing: Exception) -> None:
-        if self._connection is None or not await make_partitions(self._connection):
-            message = "The log has no partition for the next position."
-            raise Unavailable(message) from missing
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
-        self._connection = self._statement = None

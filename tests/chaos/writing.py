@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from events.errors import Unavailable
 from events.log import Append, Status, Verdict
 from infra.clock import new_id
-from infra.postgres.columns import Ready, arguments, verdicts
-from infra.postgres.event_log import PostgresEventLog, encoded, open_event_log
+from infra.postgres.columns import Columns
+from infra.postgres.event_log import PostgresEventLog, open_event_log
 from infra.postgres.failures import AWAY
 from infra.postgres.flusher import APPEND
 from tests.chaos.children import complain_only, orders, say
@@ -163,13 +163,13 @@ class Writer:
         """Append in a transaction that began to write before, and sleeps after."""
         random = self._work.random
         undo = random.random() < ROLLS_BACK
-        commands = [_ready(asked)]
+        columns = Columns([asked], ids=new_id)
         self.journal.ask(asked)
         async with self._direct:
             try:
                 connection = await self._connect(dsn)
                 await connection.execute("BEGIN; SELECT pg_current_xact_id()")
-                rows = await connection.fetch(APPEND, *arguments(commands))
+                rows = await connection.fetch(APPEND, *columns.arguments())
                 await connection.fetchval(
                     "SELECT pg_sleep($1)", random.random() * LONGEST_SLEEP
                 )
@@ -187,7 +187,7 @@ class Writer:
         elif rows is None:
             await self._settle(asked, counts=True)
         else:
-            (verdict,) = verdicts(commands, rows)
+            (verdict,) = columns.verdicts(rows)
             self._note(asked, verdict, counts=True)
 
     async def _connect(self, dsn: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -237,13 +237,6 @@ class Writer:
         if self._work.random.random() < GIVES_UP:
             self.counts["given up"] += 1
             raise GaveUpError
-
-
-def _ready(asked: Append) -> Ready:
-    return encoded(
-        asked,
-        [[(new_id(), event, None) for event in write.events] for write in asked.writes],
-    )
 
 
 async def _tell(writers: Sequence[Writer]) -> None:

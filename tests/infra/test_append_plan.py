@@ -8,7 +8,6 @@ import asyncpg
 import pytest
 
 from events.log import PRESENT, Append, Status
-from infra.postgres.columns import arguments
 from infra.postgres.event_log import (
     APPEND_BULK,
     HEAD,
@@ -20,7 +19,7 @@ from infra.postgres.event_log import (
 from infra.postgres.flusher import APPEND
 from infra.postgres.hashing import microseconds
 from tests.builders import OTHER_BODY, new_stream, told
-from tests.infra.test_postgres_log import ready, small_partitions
+from tests.infra.test_postgres_log import arguments, small_partitions
 from tests.postgres_ladder import Database
 
 
@@ -127,9 +126,7 @@ async def test_appending_never_scans_a_table(
                 told(known[3].writes[0].stream_id, "late", expected=7),
                 reused,
             ]
-            rows = await superuser.fetch(
-                statement, *arguments([ready(command) for command in commands])
-            )
+            rows = await superuser.fetch(statement, *arguments(*commands))
             assert {row["status"] for row in rows} == {
                 Status.OK,
                 Status.DUPLICATE,
@@ -137,9 +134,7 @@ async def test_appending_never_scans_a_table(
                 Status.MISMATCH,
             }
         commands = [told(new_stream(), "new"), told(stream, "more"), known[2]]
-        await superuser.fetch(
-            statement, *arguments([ready(command) for command in commands])
-        )
+        await superuser.fetch(statement, *arguments(*commands))
 
     assert await scans(superuser) == before
 

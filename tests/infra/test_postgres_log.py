@@ -19,11 +19,10 @@ from events.packing import packed
 from infra.memory.vault import MemoryVault
 from infra.postgres import event_log
 from infra.postgres.blobs import LARGEST, DamagedBlobError, PostgresBlobs
-from infra.postgres.columns import Ready, arguments
+from infra.postgres.columns import Arguments, Columns
 from infra.postgres.event_log import (
     HoleError,
     PostgresEventLog,
-    encoded,
     open_event_log,
 )
 from infra.postgres.flusher import APPEND, Flusher
@@ -126,11 +125,8 @@ async def value(connection: Connection, query: str) -> Any:  # noqa: ANN401 - as
                 return found
 
 
-def ready(command: Append) -> Ready:
-    return encoded(
-        command,
-        [[(new_id(), event, None) for event in one.events] for one in command.writes],
-    )
+def arguments(*commands: Append) -> Arguments:
+    return Columns(commands, ids=new_id).arguments()
 
 
 # What was recorded is never changed
@@ -208,7 +204,7 @@ async def test_a_reader_of_tables_does_not_see_the_log(database: Database) -> No
 async def test_an_append_under_an_older_snapshot_is_refused(
     pool: Pool, level: Literal["repeatable_read", "serializable"]
 ) -> None:
-    values = arguments([ready(told(new_stream(), "a"))])
+    values = arguments(told(new_stream(), "a"))
     async with pool.acquire() as connection, connection.transaction(isolation=level):
         with pytest.raises(asyncpg.InvalidTransactionStateError):
             await connection.fetch(APPEND, *values)
@@ -384,11 +380,9 @@ async def test_a_commit_whose_answer_is_lost_stores_once(
         return LosesAnswers(await asyncpg.connect(database.app))
 
     reached: list[int] = []
-    stores = Flusher(connect, on_stored=reached.append, patience=PATIENCE)
+    stores = Flusher(connect, ids=new_id, on_stored=reached.append, patience=PATIENCE)
     commands = [told(new_stream(), str(n)) for n in range(3)]
-    verdicts = await asyncio.gather(
-        *(stores.append(ready(command)) for command in commands)
-    )
+    verdicts = await asyncio.gather(*(stores.append(command) for command in commands))
     await stores.close()
 
     assert statuses(verdicts) == [Status.DUPLICATE] * 3
@@ -525,7 +519,7 @@ async def test_a_position_without_a_partition_is_not_stored(
     database: Database, pool: Pool
 ) -> None:
     await small_partitions(database, span=2)
-    values = arguments([ready(told(new_stream(), *"abcdefgh"))])
+    values = arguments(told(new_stream(), *"abcdefgh"))
 
     with pytest.raises(asyncpg.CheckViolationError, match="no partition") as caught:
         await pool.fetch(APPEND, *values)
