@@ -12,7 +12,7 @@ Kept    An acknowledged append survives the death of any process. A call that fa
 Time    `recorded_at` never goes back along positions.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
@@ -123,8 +123,18 @@ class Blobs(Protocol):
         ...
 
 
+Told = Callable[[Verdict | Exception], None]
+
+
 class EventLog(Protocol):
     """An append-only log of events, as the head of this module promises."""
+
+    def send(self, entry: Append, told: Told) -> None:
+        """Append as `append` does, and tell the verdict, or what `append` would raise.
+
+        Nothing is told before this returns; who is told raises nothing.
+        """
+        ...
 
     async def append(self, entry: Append) -> Verdict:
         """Append one command's events; concurrent calls share a commit."""

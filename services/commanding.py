@@ -14,8 +14,9 @@ import msgspec
 from events.errors import Failure, Forbidden, Malformed, TooLarge
 from events.message import ON_BEHALF_OF, Command, Meta
 from services.decoding import MAX_BYTES, decode_json
-from services.handling import Outcome, Request
+from services.handling import Request
 from services.identity import Identity
+from services.outcome import Outcome
 from services.parameters import identifier
 from services.ports import Clock
 from services.problems import Document, document

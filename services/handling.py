@@ -1,5 +1,8 @@
 """From a command to its events: guard, load, fold, decide, append; nowhere else.
 
+This is the long way, which every command can go; most need only the short one, where
+many go together (`services.rounds`).
+
 A command's decider may ask the same of other streams (`also`); all streams are loaded,
 all decide, and everything is appended at the versions that were read, or nothing is.
 A refusal is final only on fresh state and only if the command id was not accepted
@@ -10,19 +13,15 @@ active user of the organisation.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime
-from hashlib import sha256
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from events.errors import (
-    Closed,
     Conflict,
     Failure,
-    Fenced,
     Forbidden,
     Mismatch,
     Missing,
@@ -31,6 +30,8 @@ from events.log import Append, EventLog, Status, Verdict, Write, stream_pages
 from events.message import ON_BEHALF_OF, Command, Meta, actor_id
 from services.decider import AnyDecider
 from services.locks import StreamLocks
+from services.outcome import Outcome, answer
+from services.rounds import Rounds, hash_of
 from services.state import Loaded, StateCache, absent, fold
 
 
@@ -44,30 +45,10 @@ Known = Callable[[str], Loaded | None]
 # Looking a status up in its class costs as much as a call.
 _OK: Final = Status.OK
 _DUPLICATE: Final = Status.DUPLICATE
-_CONFLICT: Final = Status.CONFLICT
-_encode: Final = msgspec.json.Encoder().encode
 
 
 class NobodyToAskFor(Forbidden):
     """No user of this organisation, who is active, can be asked for by this id."""
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The answer to an accepted command.
-
-    `stream_id` is the command's first stream and `version` its version afterwards,
-    `position` that of the last of its `events` in the log. A retry of the command is
-    answered `duplicate` with the same figures. `receipt` is the log's proof.
-    """
-
-    command_id: UUID
-    status: Literal["ok", "duplicate"]
-    stream_id: str
-    position: int
-    version: int
-    events: int
-    recorded_at: datetime
-    receipt: str | None = None
 
 
 class Decision:
@@ -107,42 +88,23 @@ class Handler:
         self._guard = guard
         self._cache = StateCache(cached_streams)
         self._locks = StreamLocks()
+        self._rounds = Rounds(
+            log=log,
+            deciders=deciders,
+            guard=guard,
+            cache=self._cache,
+            locks=self._locks,
+        )
         self._deadline = deadline
 
     async def handle(self, command: Command, meta: Meta) -> Outcome:
         """Return the command's outcome, or raise the failure that stopped it."""
-        self._guard(command, meta)
-        body_hash = sha256(_encode(command)).digest()
-        decider = self._deciders[type(command)]
-        first = decider.stream(command, meta.org_id)
-        give_up_at = monotonic() + self._deadline
-        contended: Collection[str] = (first,)
-        taken = self._locks.at_once(first)
-        while True:
-            if taken is None:
-                taken = await self._locks.acquire(contended)
-            try:
-                if meta.on_behalf_of is not None:
-                    await self._check_behalf(meta, {})
-                decision = self._decide_alone(
-                    command, meta, first, decider
-                ) or await self._decide_surely(command, meta, first)
-                verdict = await self._log.append(decision.entry(meta, body_hash))
-                self._learn(decision, verdict)
-            except Failure as failure:
-                recorded = await self._recorded(meta, body_hash)
-                if recorded is None:
-                    raise
-                return answer(meta, first, recorded, cause=failure)
-            finally:
-                self._locks.release(taken)
-            if verdict.status is not _CONFLICT:
-                return answer(meta, first, verdict)
-            stuck = meta.expected_version is not None and verdict.stream_id == first
-            if stuck or monotonic() > give_up_at:
-                return answer(meta, first, verdict)
-            contended = {*contended, *decision.writes}
-            taken = None
+        try:
+            outcome = await self._rounds.handle(command, meta)
+        except Failure as failure:
+            first = self._deciders[type(command)].stream(command, meta.org_id)
+            return await self._recalled(meta, hash_of(command), first, failure)
+        return outcome or await self._handle_surely(command, meta)
 
     async def handle_bulk(self, requests: Sequence[Request]) -> list[Outcome | Failure]:
         """Handle commands in order, each seeing the ones before; a verdict for each.
@@ -163,10 +125,7 @@ class Handler:
             return []
         verdicts = await self._log.outcomes(
             requests[0][1].org_id,
-            [
-                (meta.command_id, sha256(_encode(command)).digest())
-                for command, meta in requests
-            ],
+            [(meta.command_id, hash_of(command)) for command, meta in requests],
         )
         return [
             self._answer(request, verdict)
@@ -188,6 +147,41 @@ class Handler:
             raise Missing
         return loaded.version, loaded.state
 
+    async def _handle_surely(self, command: Command, meta: Meta) -> Outcome:
+        self._guard(command, meta)
+        body_hash = hash_of(command)
+        first = self._deciders[type(command)].stream(command, meta.org_id)
+        give_up_at = monotonic() + self._deadline
+        contended: Collection[str] = (first,)
+        while True:
+            taken = await self._locks.acquire(contended)
+            try:
+                await self._check_behalf(meta, {})
+                decision = await self._decide_surely(command, meta, first)
+                verdict = await self._log.append(decision.entry(meta, body_hash))
+                self._learn(decision, verdict)
+            except Failure as failure:
+                return await self._recalled(meta, body_hash, first, failure)
+            finally:
+                self._locks.release(taken)
+            if verdict.status is not Status.CONFLICT:
+                return answer(meta, first, verdict)
+            stuck = meta.expected_version is not None and verdict.stream_id == first
+            if stuck or monotonic() > give_up_at:
+                return answer(meta, first, verdict)
+            contended = {*contended, *decision.writes}
+
+    async def _recalled(
+        self, meta: Meta, body_hash: bytes, first: str, failure: Failure
+    ) -> Outcome:
+        """Return the outcome of a command that was accepted before, or raise."""
+        (recorded,) = await self._log.outcomes(
+            meta.org_id, [(meta.command_id, body_hash)]
+        )
+        if recorded is None:
+            raise failure
+        return answer(meta, first, recorded, cause=failure)
+
     async def _check_behalf(self, meta: Meta, known: dict[str, Loaded]) -> None:
         """Raise `NobodyToAskFor` where a service names nobody whom it can ask for."""
         if meta.on_behalf_of is None:
@@ -200,30 +194,6 @@ class Handler:
             loaded = known[stream_id] = await self._load(self._people, stream_id)
         if loaded.org_id != meta.org_id or not loaded.state.active:
             raise NobodyToAskFor(path=ON_BEHALF_OF)
-
-    def _decide_alone(
-        self, command: Command, meta: Meta, first: str, decider: AnyDecider
-    ) -> Decision | None:
-        """Decide where that takes nothing but one remembered stream, and succeeds."""
-        loaded = self._cache.get(first)
-        if loaded is None or loaded.org_id != meta.org_id:
-            return None
-        expected = meta.expected_version
-        if expected is not None and expected != loaded.version:
-            return None
-        try:
-            events = decider.decide(command, loaded.state, meta)
-            if events and decider.also(command, loaded.state, meta):
-                return None
-        except Failure:
-            return None
-        after = Loaded(
-            version=loaded.version + len(events),
-            state=fold(decider, loaded.state, events),
-            org_id=loaded.org_id,
-        )
-        write = Write(stream_id=first, events=tuple(events), expected=loaded.version)
-        return Decision(states={first: after}, writes={first: write})
 
     async def _decide_surely(
         self, command: Command, meta: Meta, first: str
@@ -329,16 +299,10 @@ class Handler:
             for stream_id in decision.states:
                 self._cache.doubt(stream_id)
 
-    async def _recorded(self, meta: Meta, body_hash: bytes) -> Verdict | None:
-        (verdict,) = await self._log.outcomes(
-            meta.org_id, [(meta.command_id, body_hash)]
-        )
-        return verdict
-
     async def _handle_chunk(
         self, requests: Sequence[Request]
     ) -> list[Outcome | Failure]:
-        hashes = [sha256(_encode(command)).digest() for command, _ in requests]
+        hashes = [hash_of(command) for command, _ in requests]
         give_up_at = monotonic() + self._deadline
         while True:
             answers, entries, places = await self._decide_chunk(requests, hashes)
@@ -446,36 +410,6 @@ class Handler:
 
         loaded = await asyncio.gather(*(load(*each) for each in wanted.values()))
         return dict(zip(wanted, loaded, strict=True))
-
-
-def answer(
-    meta: Meta, first: str, verdict: Verdict, *, cause: Failure | None = None
-) -> Outcome:
-    """Return the outcome that a verdict means, or raise the failure."""
-    status, recorded_at = verdict.status, verdict.recorded_at
-    if recorded_at is not None and (status is _OK or status is _DUPLICATE):
-        return Outcome(
-            command_id=meta.command_id,
-            status="ok" if status is _OK else "duplicate",
-            stream_id=first,
-            position=verdict.position,
-            version=verdict.version,
-            events=verdict.events,
-            recorded_at=recorded_at,
-            receipt=verdict.receipt,
-        )
-    match status:
-        case Status.CONFLICT:
-            raise Conflict(actual=verdict.version) from cause
-        case Status.MISMATCH:
-            raise Mismatch from cause
-        case Status.CLOSED:
-            raise Closed from cause
-        case Status.FENCED:
-            raise Fenced from cause
-        case _:
-            message = f"The log answered {verdict!r}, which has no time."
-            raise AssertionError(message) from cause
 
 
 def repeat_answers(

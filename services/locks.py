@@ -16,22 +16,30 @@ class StreamLocks:
     def __init__(self) -> None:
         self._turns: dict[str, deque[asyncio.Future[None]] | None] = {}
 
-    def at_once(self, stream_id: str) -> list[str] | None:
-        """Take a stream's lock if it is free, and return it, to be released."""
+    def take(self, stream_id: str) -> bool:
+        """Take a stream's lock if it is free, and say whether it was."""
         if stream_id in self._turns:
-            return None
+            return False
         self._turns[stream_id] = None
-        return [stream_id]
+        return True
+
+    def give_back(self, stream_id: str) -> None:
+        """Give a lock back, to whoever has waited for it longest."""
+        turns = self._turns[stream_id]
+        while turns:
+            turn = turns.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._turns[stream_id]
 
     async def acquire(self, streams: Iterable[str]) -> list[str]:
         """Take the locks of streams and return them in order, to be released."""
         taken: list[str] = []
         try:
             for stream_id in sorted(streams):
-                if stream_id in self._turns:
+                if not self.take(stream_id):
                     await self._wait(stream_id)
-                else:
-                    self._turns[stream_id] = None
                 taken.append(stream_id)
         except BaseException:
             self.release(taken)
@@ -41,14 +49,7 @@ class StreamLocks:
     def release(self, taken: Iterable[str]) -> None:
         """Give locks back, each to whoever has waited for it longest."""
         for stream_id in taken:
-            turns = self._turns[stream_id]
-            while turns:
-                turn = turns.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    break
-            else:
-                del self._turns[stream_id]
+            self.give_back(stream_id)
 
     async def _wait(self, stream_id: str) -> None:
         turns = self._turns[stream_id]
@@ -61,5 +62,5 @@ class StreamLocks:
         except BaseException:
             if not turn.cancelled():
                 # The lock was handed over before whoever waited was cancelled.
-                self.release([stream_id])
+                self.give_back(stream_id)
             raise

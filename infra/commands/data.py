@@ -40,7 +40,8 @@ from services.access.readings import (
     of_the_day,
 )
 from services.decoding import command_decoder, split_json
-from services.handling import Handler, Outcome
+from services.handling import Handler
+from services.outcome import Outcome
 from services.personal import REASON_LENGTH, of_another, sealed
 from services.routing import COMMANDS
 

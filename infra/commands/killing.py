@@ -23,7 +23,7 @@ from infra.operations.running import Verdicts, verdicts_of
 from infra.sample import desk
 from infra.wiring import Core
 from services.client.client import Client, Request
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.testing.artifacts import RunHistory
 from services.testing.reactions import TRIAL
 from services.testing.set_runs import StartSetRun

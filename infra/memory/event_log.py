@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from events import catalogue
 from events.errors import Malformed, Missing
-from events.log import Append, Head, Stream, Verdict
+from events.log import Append, Head, Stream, Told, Verdict
 from events.message import Event, Recorded
 from events.packing import Packed
 from infra.memory.draft import (
@@ -86,6 +86,13 @@ class MemoryEventLog:
         self._positions: dict[str, list[int]] = {}
         self._outcomes: dict[tuple[str, UUID], Outcome] = {}
         self._grown = asyncio.Event()
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def send(self, entry: Append, told: Told) -> None:
+        """Append one command's events, and tell what became of it."""
+        task = asyncio.create_task(self._tell(entry, told))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def append(self, entry: Append) -> Verdict:
         """Append one command's events."""
@@ -152,6 +159,14 @@ class MemoryEventLog:
             answer(self._outcomes.get((org_id, command_id)), body_hash)
             for command_id, body_hash in asked
         ]
+
+    async def _tell(self, entry: Append, told: Told) -> None:
+        try:
+            answer = await self.append(entry)
+        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it
+            told(error)
+        else:
+            told(answer)
 
     async def _append(self, entries: Sequence[Append]) -> list[Verdict]:
         sealed = [await self._seal(entry) for entry in entries]

@@ -20,7 +20,8 @@ from events.errors import Failure, Malformed, Missing, Refused, TooLarge
 from events.log import Blobs
 from events.message import Command, Meta
 from services.decoding import decode_json
-from services.handling import BULK_COMMANDS, Handler, Outcome
+from services.handling import BULK_COMMANDS, Handler
+from services.outcome import Outcome
 from services.testing.common import Name
 from services.testing.reliability import Estimate
 from services.testing.tau_bench import Plan, plan

@@ -19,7 +19,8 @@ from events.catalogue import tag
 from events.errors import Failure, Unavailable
 from events.message import Command, Meta
 from infra.postgres.failures import AWAY
-from services.handling import BULK_COMMANDS, Handler, Outcome
+from services.handling import BULK_COMMANDS, Handler
+from services.outcome import Outcome
 from services.playgrounds.common import PERSON
 from services.playgrounds.evaluations import ImportEvaluation
 from services.playgrounds.playgrounds import CreatePlayground

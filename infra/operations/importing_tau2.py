@@ -24,7 +24,8 @@ from infra.operations.importing import (
     read,
 )
 from services.decoding import decode_json
-from services.handling import Handler, Outcome
+from services.handling import Handler
+from services.outcome import Outcome
 from services.testing.tau2 import Plan, Policy, plan
 from services.testing.tau2_records import Task
 

@@ -13,10 +13,10 @@ import msgspec
 from events.errors import Failure, Malformed, Missing, TooLarge
 from infra.postgres.letters import PostgresLetters
 from infra.postgres.work import PostgresWork
-from services.handling import Outcome
 from services.identity import Identity
 from services.intake.answering import Answering
 from services.intake.letters import Letter
+from services.outcome import Outcome
 from services.ports import Failed
 
 

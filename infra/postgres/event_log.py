@@ -38,6 +38,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Final
 from uuid import UUID
@@ -48,7 +49,7 @@ from msgspec.structs import replace
 
 from events import catalogue
 from events.errors import Malformed, Refused, TooLarge, Unavailable
-from events.log import Append, Head, Status, Stream, Verdict, Write
+from events.log import Append, Head, Status, Stream, Told, Verdict, Write
 from events.message import Event, Recorded
 from infra.clock import new_id
 from infra.postgres.columns import (
@@ -169,6 +170,17 @@ class PostgresEventLog:
         self._vault = vault
         self._ids = ids
         self._patience = patience
+        self._telling: set[asyncio.Task[None]] = set()
+
+    def send(self, entry: Append, told: Told) -> None:
+        """Append one command's events, and tell what became of it."""
+        check(entry)
+        if self._vault is None or not holds_personal(entry):
+            self._flusher.send(entry, told)
+            return
+        task = asyncio.create_task(self._tell(entry, told))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
 
     async def append(self, entry: Append) -> Verdict:
         """Append one command's events; concurrent calls share a commit.
@@ -176,7 +188,9 @@ class PostgresEventLog:
         Raises `Malformed` for text or values that cannot be stored.
         """
         ready = await self._ready(entry)
-        return await self._flusher.append(ready)
+        future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._flusher.send(ready, partial(settle, future))
+        return await future
 
     async def append_bulk(self, entries: Sequence[Append]) -> Sequence[Verdict]:
         """Append many commands' events in order and in one transaction.
@@ -283,6 +297,14 @@ class PostgresEventLog:
             else:
                 found[place - 1] = Verdict(status=Status.MISMATCH)
         return found
+
+    async def _tell(self, entry: Append, told: Told) -> None:
+        try:
+            answer = await self.append(entry)
+        except Exception as error:  # noqa: BLE001 - whoever asked must hear of it
+            told(error)
+        else:
+            told(answer)
 
     async def _ready(self, entry: Append) -> Append:
         """Return a command as it goes to the log, one that is whole."""
@@ -421,6 +443,16 @@ def check(entry: Append) -> None:
         raise ValueError("A command writes to each stream at most once.")
     if len(entry.body_hash) != HASH_BYTES:
         raise ValueError("A body's hash has 32 bytes.")
+
+
+def settle(future: "asyncio.Future[Verdict]", answer: Verdict | Exception) -> None:
+    """Pass an answer on to whoever still waits for it."""
+    if future.done():
+        return
+    if isinstance(answer, Verdict):
+        future.set_result(answer)
+    else:
+        future.set_exception(answer)
 
 
 def holds_personal(entry: Append) -> bool:

@@ -26,7 +26,7 @@ from typing import Any, Final
 import asyncpg
 
 from events.errors import Malformed, TooLarge, Unavailable
-from events.log import Append, Status, Verdict
+from events.log import Append, Status, Told, Verdict
 from infra.postgres.columns import ARGUMENTS, Arguments, Columns
 from infra.postgres.failures import AWAY, REFUSED_VALUE
 from infra.postgres.partitions import has_no_partition, make_partitions
@@ -47,14 +47,14 @@ Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
 
 class Batch:
-    """Commands that are stored together, and who waits for their verdicts."""
+    """Commands that are stored together, and who is told their verdicts."""
 
     __slots__ = ("commands", "deadline", "keys", "waiting")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.commands: list[Append] = []
-        self.waiting: list[asyncio.Future[Verdict]] = []
+        self.waiting: list[Told] = []
         self.keys: set[str | int] = set()
 
     def halves(self) -> tuple["Batch", "Batch"]:
@@ -70,18 +70,16 @@ class Batch:
     def answer(self, verdicts: Sequence[Verdict]) -> int:
         """Give everybody their verdict; return the last position, 0 for no events."""
         last, accepted = 0, Status.OK
-        for future, verdict in zip(self.waiting, verdicts, strict=True):
+        for told, verdict in zip(self.waiting, verdicts, strict=True):
             if verdict.events and verdict.status is accepted:
                 last = verdict.position
-            if not future.done():
-                future.set_result(verdict)
+            told(verdict)
         return last
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Give everybody the same failure."""
-        for future in self.waiting:
-            if not future.done():
-                future.set_exception(error)
+        for told in self.waiting:
+            told(error)
 
 
 class Lane:
@@ -145,11 +143,10 @@ class Flusher:
             for number, lane in enumerate(self._lanes, start=1)
         ]
 
-    def append(self, command: Append) -> asyncio.Future[Verdict]:
-        """Return what will be the verdict on a command once it is stored."""
+    def send(self, command: Append, told: Told) -> None:
+        """Store a command, and tell the verdict on it, or the failure."""
         if self._closed:
             raise Unavailable("The log is closed.")
-        future: asyncio.Future[Verdict] = self._loop.create_future()
         keys: list[str | int] = [write.stream_id for write in command.writes]
         keys.append(command.meta.command_id.int)
         self._outstanding += 1
@@ -159,11 +156,10 @@ class Flusher:
             batch = Batch(self._loop.time() + self._patience)
             self._batches.append(batch)
         batch.commands.append(command)
-        batch.waiting.append(future)
+        batch.waiting.append(told)
         batch.keys.update(keys)
         if self._busy < LANES and (not self._busy or len(batch.commands) >= room):
             self._wake()
-        return future
 
     async def close(self) -> None:
         """Store what waits, within the patience, and let the connections go."""
@@ -258,9 +254,7 @@ class Flusher:
             raise TooLarge(message)
         return columns
 
-    async def _store_halves(
-        self, lane: Lane, batch: Batch, error: BaseException
-    ) -> None:
+    async def _store_halves(self, lane: Lane, batch: Batch, error: Exception) -> None:
         """Store half by half what failed as a whole; one command is told why."""
         if len(batch.commands) == 1:
             batch.fail(error)

@@ -36,9 +36,9 @@ from services.client import answers
 from services.client.client import BATCH, PATIENCE, Request, Token, random_id
 from services.client.retrying import pauses
 from services.commanding import kind_of
-from services.handling import Outcome
 from services.intake.message import AUTHORIZATION
 from services.intake.message import BATCH as BATCH_KEY
+from services.outcome import Outcome
 from services.ports import Ids
 from services.problems import MEDIA_TYPE
 

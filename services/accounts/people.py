@@ -15,7 +15,7 @@ from services.access import addresses, organisations, users
 from services.access.users import Identity, User
 from services.accounts.secrets import Secrets
 from services.decider import AnyDecider
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.ports import Clock, Ids
 
 

@@ -24,7 +24,7 @@ from events.errors import (
 from events.message import Event, Recorded
 from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import StepMetrics, Steps
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.testing.progress import RunProgress
 
 

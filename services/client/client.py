@@ -34,7 +34,7 @@ from services.client.retrying import pauses
 from services.experiments.analysis.recording import MEDIA, ImageKind
 from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import StepMetrics
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.ports import Ids
 from services.testing.progress import RunProgress
 

@@ -47,7 +47,7 @@ from services.experiments.outside_rows import (
     ResourceStates,
     SimulationSteps,
 )
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.ports import Ids
 
 

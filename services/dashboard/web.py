@@ -26,10 +26,10 @@ from services.accounts.identities import Doorway
 from services.accounts.people import Caller as Visitor
 from services.accounts.sessions import Tokens
 from services.commanding import Caller, Surroundings, meta_of
-from services.handling import Outcome
 from services.http import asking
 from services.http.limits import Limits
 from services.identity import Identity, Verifier
+from services.outcome import Outcome
 from services.ports import Clock, Ids
 from services.problems import PROBLEMS, kind_of
 

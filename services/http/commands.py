@@ -33,13 +33,13 @@ from services.commanding import (
     meta_of,
 )
 from services.decoding import split_json
-from services.handling import Outcome
 from services.http import asking, lanes
 from services.http.asking import Head, Identify
 from services.http.edge import Edge
 from services.http.limits import Limits
 from services.http.metrics import Metrics
 from services.identity import Identity
+from services.outcome import Outcome
 from services.ports import Clock
 from services.problems import UnsupportedMedia, slug
 from services.problems import kind_of as kind_of_problem

@@ -16,7 +16,6 @@ from services import problems
 from services.commanding import Envelope
 from services.experiments.analysis.results import Analysis, Contrasts, Report
 from services.experiments.watching import Steps
-from services.handling import Outcome
 from services.http import auth_paths, queries, values
 from services.http.auth import PATH as AUTH
 from services.http.examples import example
@@ -24,6 +23,7 @@ from services.http.limits import Limits
 from services.http.openapi_parts import REFERENCE, Schema, reference
 from services.http.openapi_paths import paths, row_name
 from services.http.reliability import Reliability
+from services.outcome import Outcome
 from services.playgrounds.statistics.results import Statistics
 from services.problems import PROBLEMS, Document
 from services.testing.progress import RunProgress

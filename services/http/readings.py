@@ -17,11 +17,11 @@ from events.ids import SubjectId
 from events.message import Command, Event, Meta, Recorded
 from services.access.readings import UNNAMED, RecordReading, of_the_day
 from services.commanding import Caller, Surroundings, meta_of
-from services.handling import Outcome
 from services.http import asking
 from services.http.limits import Limits
 from services.http.reading import OPENED
 from services.identity import Identity
+from services.outcome import Outcome
 from services.personal import REASON_LENGTH, of_another, sealed
 from services.ports import Clock, Ids
 

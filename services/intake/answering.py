@@ -22,10 +22,11 @@ from events.errors import (
 from events.message import Command
 from services.admission import Admission
 from services.commanding import Batches, Handling, Verdict, kind_of
-from services.handling import Outcome, Request
+from services.handling import Request
 from services.identity import Identity
 from services.intake.letters import GivenUp
 from services.intake.message import JSON, NDJSON, Asking, Message, Reading
+from services.outcome import Outcome
 from services.ports import Clock
 from services.problems import MEDIA_TYPE, Defect, UnsupportedMedia, document
 

@@ -10,7 +10,7 @@ from events.message import ERASED, Command, Meta
 from events.playgrounds.playgrounds import TesterListed
 from services.access.addresses import ListAddress
 from services.access.users import email_key
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.ports import Clock, Lease
 from services.work.results import result_meta
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from events.message import Command, Meta
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.playgrounds.asking import ExpireSlot
 from services.playgrounds.reactions import ExpireBody
 from services.ports import Clock, Lease

@@ -26,7 +26,7 @@ from events.testing.trials import TrialFinished
 from services.engines.dialogue.draw import Draw
 from services.engines.dialogue.turns import Reason, Turn, awaited, transcript_of
 from services.engines.dialogue.user import SimulatorFault, next_user_turn
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.ports import Clock, Lease
 from services.testing import evaluation, trials
 from services.testing.reactions import TrialBody

@@ -15,7 +15,8 @@ from events.log import ANY, Append, EventLog, Write
 from events.message import Command, Event, Meta
 from infra.clock import new_id, now
 from services.decoding import command_decoder
-from services.handling import Handler, Outcome
+from services.handling import Handler
+from services.outcome import Outcome
 from services.routing import COMMANDS
 from services.testing.personas import CreatePersona
 

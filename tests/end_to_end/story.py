@@ -21,7 +21,7 @@ from events.ids import (
 )
 from events.message import Command
 from services.client.client import Client
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.testing import agents, metrics, personas, scenarios
 from services.testing.set_runs import (
     AttachArtifact,

@@ -17,7 +17,7 @@ from events.ids import PersonaId
 from infra.messaging import taking
 from infra.rabbit.client import AmqpClient
 from services.client.client import Request
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.testing.personas import ChangePersonaDetails, CreatePersona
 from tests.builders import new_id
 from tests.end_to_end.amqp import Producer, amqp, carrier, gated

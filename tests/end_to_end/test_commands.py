@@ -12,7 +12,7 @@ from events.errors import Conflict, Failure, Mismatch, Missing, Refused
 from events.ids import PersonaId
 from projections.catalogue import TABLES
 from services.client.client import Client
-from services.handling import Outcome
+from services.outcome import Outcome
 from services.testing.personas import (
     AddPersonaVersion,
     ChangePersonaDetails,

@@ -21,7 +21,8 @@ from infra.operations import importing
 from infra.operations.importing import NotImported, Summary, import_tau_bench
 from infra.sample import recorded
 from services import guard
-from services.handling import Handler, Outcome, Request
+from services.handling import Handler, Request
+from services.outcome import Outcome
 from services.routing import DECIDER_OF
 from services.testing.unit_test_sets import DeleteUnitTestSet
 from tests.builders import meta, new_id

@@ -382,9 +382,12 @@ async def test_a_commit_whose_answer_is_lost_stores_once(
     reached: list[int] = []
     stores = Flusher(connect, ids=new_id, on_stored=reached.append, patience=PATIENCE)
     commands = [told(new_stream(), str(n)) for n in range(3)]
-    verdicts = await asyncio.gather(*(stores.append(command) for command in commands))
+    answers: list[Verdict | Exception] = []
+    for command in commands:
+        stores.send(command, answers.append)
     await stores.close()
 
+    verdicts = [answer for answer in answers if isinstance(answer, Verdict)]
     assert statuses(verdicts) == [Status.DUPLICATE] * 3
     assert texts(await log.read(0)) == ["0", "1", "2"]
 

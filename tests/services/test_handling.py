@@ -14,7 +14,8 @@ from events.testing.references import ReferenceAdded
 from infra.clock import new_id, now
 from infra.memory.event_log import MemoryEventLog
 from services.decider import Decider
-from services.handling import Handler, Outcome
+from services.handling import Handler
+from services.outcome import Outcome
 from tests.builders import ORG, OTHER_ORG, entry, meta, write
 
 

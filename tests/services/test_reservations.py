@@ -10,7 +10,8 @@ from events.reservations import KeyReleased, KeyReserved
 from infra.clock import new_id, now
 from infra.memory.event_log import MemoryEventLog
 from services import guard, reservations
-from services.handling import Handler, Outcome
+from services.handling import Handler
+from services.outcome import Outcome
 from services.reservations import ReleaseKey, ReserveKey, Taken
 from services.routing import DECIDER_OF
 from services.testing.set_runs import CancelSetRun, RunUnfinished, StartSetRun

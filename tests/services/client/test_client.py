@@ -28,11 +28,11 @@ from infra.clock import new_id
 from services.client.answers import failure
 from services.client.client import Client, Request
 from services.client.retrying import LONGEST_PAUSE, pauses
-from services.handling import Outcome
 from services.http.limits import Limits
 from services.http.problems import response
 from services.http.reading import Row
 from services.identity import Identity
+from services.outcome import Outcome
 from services.problems import PROBLEMS, document
 from services.testing.personas import CreatePersona, DeletePersona
 from tests.services.http.world import World, open_world

@@ -25,7 +25,7 @@ from services.client.recorder import BufferFull, RecordedSimulation, Recorder, T
 from services.experiments.common import Ended
 from services.experiments.experiments import DescribeOutsideExperiment
 from services.experiments.outside import RecordOutsideRows
-from services.handling import Outcome
+from services.outcome import Outcome
 from tests.services.client.test_client import connected, losing
 from tests.services.http.world import World, open_world
 

@@ -19,12 +19,13 @@ from infra.working import stream_of
 from services import guard
 from services.commanding import Batches
 from services.decoding import command_decoder
-from services.handling import Handler, Outcome, Request
+from services.handling import Handler, Request
 from services.identity import Identity
 from services.intake.answering import Answering, Reply
 from services.intake.letters import Letter
 from services.intake.message import Message, Reading
 from services.intake.taking import Intake
+from services.outcome import Outcome
 from services.problems import slug
 from services.routing import COMMANDS, DECIDER_OF
 from tests.builders import new_id

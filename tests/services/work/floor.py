@@ -17,7 +17,8 @@ from infra.memory.event_log import MemoryBlobs, MemoryEventLog
 from infra.memory.work import MemoryWork
 from services.experiments.reactions import ROWS, SIMULATE
 from services.guard import check_system
-from services.handling import Handler, Outcome
+from services.handling import Handler
+from services.outcome import Outcome
 from services.playgrounds.reactions import EXPIRE
 from services.ports import Job, Lease, Reference
 from services.reactions import Cancel, Close, reaction_meta
