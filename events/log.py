@@ -129,10 +129,10 @@ Told = Callable[[Verdict | Exception], None]
 class EventLog(Protocol):
     """An append-only log of events, as the head of this module promises."""
 
-    def send(self, entry: Append, told: Told) -> None:
-        """Append as `append` does, and tell the verdict, or what `append` would raise.
+    def send(self, asked: Sequence[tuple[Append, Told]]) -> None:
+        """Append each entry as `append` does, and tell its verdict or its failure.
 
-        Nothing is told before this returns; who is told raises nothing.
+        Nothing is told before this returns. Who is told raises nothing.
         """
         ...
 

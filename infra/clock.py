@@ -53,10 +53,11 @@ class MonotonicIds:
             if time.time_ns() >= self._until:
                 self._start(time.time_ns() // MILLISECOND, os.urandom(RANDOM_BYTES))
             else:
-                if not self._steps:
-                    self._steps = random_steps()
-                self._last += 1 + self._steps.pop()
-                if self._last > self._highest:
+                steps = self._steps
+                if not steps:
+                    steps = self._steps = random_steps()
+                self._last = last = self._last + 1 + steps.pop()
+                if last > self._highest:
                     self._carry()
             return uuid_of(self._last)
 

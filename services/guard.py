@@ -4,7 +4,7 @@ A command takes a role in its own area, which is the context of its tag.
 """
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, cast, get_args
 
 import msgspec
@@ -102,15 +102,29 @@ def area_of(kind: type[Command]) -> Area:
 
 def check(command: Command, meta: Meta) -> None:
     """Raise `Forbidden` unless the actor may ask for the command."""
-    permission = PERMISSIONS.get(type(command))
+    kind = type(command)
+    if may(kind, meta.roles, meta.scopes):
+        return
+    permission = PERMISSIONS.get(kind)
     if permission is None:
         raise Forbidden("Nobody may ask for this from outside.")
     if not (permission.own and is_for_themselves(command, meta)):
-        roles.demand(meta.roles, permission.roles, area_of(type(command)))
+        roles.demand(meta.roles, permission.roles, area_of(kind))
     if not permission.scopes <= meta.scopes:
         needed = ", ".join(sorted(permission.scopes - meta.scopes))
         message = f"This needs the scope {needed}."
         raise Forbidden(message)
+
+
+@lru_cache(maxsize=4096)
+def may(kind: type[Command], held: frozenset[str], scopes: frozenset[str]) -> bool:
+    """Say whether roles and scopes allow a command, whomever it concerns."""
+    permission = PERMISSIONS.get(kind)
+    return (
+        permission is not None
+        and not held.isdisjoint(roles.names(permission.roles, area_of(kind)))
+        and permission.scopes <= scopes
+    )
 
 
 def is_for_themselves(command: Command, meta: Meta) -> bool:

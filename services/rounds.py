@@ -24,7 +24,7 @@ from events.message import Command, Event, Meta
 from services.decider import AnyDecider
 from services.locks import StreamLocks
 from services.outcome import Outcome, answer
-from services.state import Loaded, StateCache, fold
+from services.state import Loaded, StateCache
 
 
 Guard = Callable[[Command, Meta], None]
@@ -66,9 +66,36 @@ class Asked:
         self.after: Loaded
         self.body_hash: bytes
 
+    def entry(self) -> Append:
+        """Return what the log appends, at the version that was remembered."""
+        write = Write(
+            stream_id=self.stream_id, events=tuple(self.events), expected=self.version
+        )
+        return Append(meta=self.meta, body_hash=self.body_hash, writes=(write,))
+
     def told(self, verdict: Verdict | Exception) -> None:
-        """Take what the log says."""
-        self.rounds.told(self, verdict)
+        """Learn what became of the command, let go of its stream and pass it on."""
+        if not self.locked:
+            return
+        self.locked = False
+        stream_id, rounds, outcome = self.stream_id, self.rounds, None
+        rounds.locks.give_back(stream_id)
+        if isinstance(verdict, Verdict):
+            status = verdict.status
+            if status is _OK:
+                rounds.cache.put(stream_id, self.after)
+                outcome = answer(self.meta, stream_id, verdict)
+            else:
+                rounds.cache.doubt(stream_id)
+                if status is _DUPLICATE:
+                    outcome = answer(self.meta, stream_id, verdict)
+        future = self.future
+        if future.done():
+            return
+        if isinstance(verdict, Failure):
+            future.set_exception(verdict)
+        else:
+            future.set_result(outcome)
 
 
 class Rounds:
@@ -86,14 +113,13 @@ class Rounds:
         self._log = log
         self._deciders = deciders
         self._guard = guard
-        self._cache = cache
-        self._locks = locks
+        self.cache = cache
+        self.locks = locks
         self._waiting: list[Asked] = []
         self._steps: Sequence[Step] = (
             self._admit,
             self._decide,
             self._hash,
-            self._send,
         )
         self._context = Context()  # a round is part of no request
 
@@ -110,27 +136,6 @@ class Rounds:
         self._waiting.append(asked)
         return asked.future
 
-    def told(self, asked: Asked, verdict: Verdict | Exception) -> None:
-        """Learn what became of a command, let go of its stream and pass the answer."""
-        if not asked.locked:
-            return
-        self._unlock(asked)
-        outcome = None
-        if isinstance(verdict, Verdict):
-            status = verdict.status
-            if status is _OK:
-                self._cache.put(asked.stream_id, asked.after)
-            else:
-                self._cache.doubt(asked.stream_id)
-            if status is _OK or status is _DUPLICATE:
-                outcome = answer(asked.meta, asked.stream_id, verdict)
-        if asked.future.done():
-            return
-        if isinstance(verdict, Failure):
-            asked.future.set_exception(verdict)
-        else:
-            asked.future.set_result(outcome)
-
     def _go(self) -> None:
         going, self._waiting = self._waiting, []
         for step in self._steps:
@@ -145,16 +150,18 @@ class Rounds:
                 else:
                     self._leave(asked)
             going = left
+        try:
+            self._log.send([(asked.entry(), asked.told) for asked in going])
+        except Failure:
+            for asked in going:
+                self._leave(asked)
 
     def _leave(self, asked: Asked) -> None:
         if asked.locked:
-            self._unlock(asked)
+            asked.locked = False
+            self.locks.give_back(asked.stream_id)
         if not asked.future.done():
             asked.future.set_result(None)
-
-    def _unlock(self, asked: Asked) -> None:
-        asked.locked = False
-        self._locks.give_back(asked.stream_id)
 
     def _admit(self, asked: Asked) -> bool:
         command, meta = asked.command, asked.meta
@@ -163,12 +170,12 @@ class Rounds:
         self._guard(command, meta)
         asked.decider = self._deciders[type(command)]
         asked.stream_id = asked.decider.stream(command, meta.org_id)
-        asked.locked = self._locks.take(asked.stream_id)
+        asked.locked = self.locks.take(asked.stream_id)
         return asked.locked
 
     def _decide(self, asked: Asked) -> bool:
         command, meta, decider = asked.command, asked.meta, asked.decider
-        loaded = self._cache.get(asked.stream_id)
+        loaded = self.cache.get(asked.stream_id)
         if loaded is None or loaded.org_id != meta.org_id:
             return False
         version, state = loaded.version, loaded.state
@@ -180,25 +187,18 @@ class Rounds:
             return False
         asked.version = version
         asked.events = events
+        evolve = decider.evolve
+        for event in events:
+            state = evolve(state, event)
         asked.after = Loaded(
             version=version + len(events),
-            state=fold(decider, state, events),
+            state=state,
             org_id=loaded.org_id,
         )
         return True
 
     def _hash(self, asked: Asked) -> bool:
         asked.body_hash = hash_of(asked.command)
-        return True
-
-    def _send(self, asked: Asked) -> bool:
-        write = Write(
-            stream_id=asked.stream_id,
-            events=tuple(asked.events),
-            expected=asked.version,
-        )
-        entry = Append(meta=asked.meta, body_hash=asked.body_hash, writes=(write,))
-        self._log.send(entry, asked.told)
         return True
 
 

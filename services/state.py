@@ -58,10 +58,10 @@ class StateCache:
     def put(self, stream_id: str, loaded: Loaded) -> None:
         """Remember a stream, and forget the one unused for longest if need be."""
         states = self._states
-        self._doubted.discard(stream_id)
-        if stream_id in states:
-            states.move_to_end(stream_id)
+        if self._doubted:
+            self._doubted.discard(stream_id)
         states[stream_id] = loaded
+        states.move_to_end(stream_id)
         if len(states) > self._size:
             forgotten, _ = states.popitem(last=False)
             self._doubted.discard(forgotten)

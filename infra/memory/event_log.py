@@ -88,11 +88,12 @@ class MemoryEventLog:
         self._grown = asyncio.Event()
         self._telling: set[asyncio.Task[None]] = set()
 
-    def send(self, entry: Append, told: Told) -> None:
-        """Append one command's events, and tell what became of it."""
-        task = asyncio.create_task(self._tell(entry, told))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+    def send(self, asked: Sequence[tuple[Append, Told]]) -> None:
+        """Append each entry, and tell what became of it."""
+        for entry, told in asked:
+            task = asyncio.create_task(self._tell(entry, told))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def append(self, entry: Append) -> Verdict:
         """Append one command's events."""

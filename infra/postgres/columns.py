@@ -98,8 +98,10 @@ class Columns:
     def add(self, commands: Sequence[Append]) -> None:
         """Add commands after those that are there.
 
-        Raises `Malformed` for text that is not Unicode; then nothing was added.
+        Raises `Malformed` for text that is not Unicode, and `ValueError` for what no
+        command may be; then nothing was added.
         """
+        check(commands)
         events = [
             event
             for command in commands
@@ -228,6 +230,17 @@ class Columns:
                 counts, positions, versions, strict=True
             )
         ]
+
+
+def check(commands: Sequence[Append]) -> None:
+    """Raise `ValueError` for what no command may be: a mistake of whoever made it."""
+    sizes = [len(command.body_hash) for command in commands]
+    if sizes.count(HASH_BYTES) < len(sizes):
+        raise ValueError("A body's hash has 32 bytes.")
+    for command in commands:
+        writes = command.writes
+        if len(writes) > 1 and len({write.stream_id for write in writes}) < len(writes):
+            raise ValueError("A command writes to each stream at most once.")
 
 
 def shape(commands: Sequence[Append], counts: Sequence[int]) -> Shape:

@@ -54,7 +54,6 @@ from events.message import Event, Recorded
 from infra.clock import new_id
 from infra.postgres.columns import (
     ARGUMENTS,
-    HASH_BYTES,
     Columns,
     Sealed,
     verdict,
@@ -172,15 +171,18 @@ class PostgresEventLog:
         self._patience = patience
         self._telling: set[asyncio.Task[None]] = set()
 
-    def send(self, entry: Append, told: Told) -> None:
-        """Append one command's events, and tell what became of it."""
-        check(entry)
-        if self._vault is None or not holds_personal(entry):
-            self._flusher.send(entry, told)
-            return
-        task = asyncio.create_task(self._tell(entry, told))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+    def send(self, asked: Sequence[tuple[Append, Told]]) -> None:
+        """Append each entry, and tell what became of it."""
+        plain = asked
+        if self._vault is not None:
+            plain = [pair for pair in asked if not holds_personal(pair[0])]
+        if len(plain) < len(asked):
+            for entry, told in asked:
+                if holds_personal(entry):
+                    task = asyncio.create_task(self._tell(entry, told))
+                    self._telling.add(task)
+                    task.add_done_callback(self._telling.discard)
+        self._flusher.send(plain)
 
     async def append(self, entry: Append) -> Verdict:
         """Append one command's events; concurrent calls share a commit.
@@ -189,7 +191,7 @@ class PostgresEventLog:
         """
         ready = await self._ready(entry)
         future: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
-        self._flusher.send(ready, partial(settle, future))
+        self._flusher.send([(ready, partial(settle, future))])
         return await future
 
     async def append_bulk(self, entries: Sequence[Append]) -> Sequence[Verdict]:
@@ -307,14 +309,12 @@ class PostgresEventLog:
             told(answer)
 
     async def _ready(self, entry: Append) -> Append:
-        """Return a command as it goes to the log, one that is whole."""
-        check(entry)
+        """Return a command with its personal text sealed, if it holds any."""
         if self._vault is not None and holds_personal(entry):
             return await self._sealed(entry)
         return entry
 
     async def _sealed(self, entry: Append) -> Append:
-        """Return a command with its personal text sealed."""
         event_ids: list[UUID] = []
         key_ids: list[UUID | None] = []
         writes: list[Write] = []
@@ -436,15 +436,6 @@ class PostgresEventLog:
         return found
 
 
-def check(entry: Append) -> None:
-    """Raise `ValueError` for what no command may be: a mistake of whoever made it."""
-    writes = entry.writes
-    if len(writes) > 1 and len({write.stream_id for write in writes}) < len(writes):
-        raise ValueError("A command writes to each stream at most once.")
-    if len(entry.body_hash) != HASH_BYTES:
-        raise ValueError("A body's hash has 32 bytes.")
-
-
 def settle(future: "asyncio.Future[Verdict]", answer: Verdict | Exception) -> None:
     """Pass an answer on to whoever still waits for it."""
     if future.done():
@@ -459,7 +450,7 @@ def holds_personal(entry: Append) -> bool:
     """Say whether a command appends text that has to be sealed."""
     for write in entry.writes:
         for event in write.events:
-            if is_personal(event):
+            if event.personal and is_personal(event):
                 return True
     return False
 

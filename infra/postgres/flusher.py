@@ -20,7 +20,7 @@ command at fault is alone.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -143,22 +143,27 @@ class Flusher:
             for number, lane in enumerate(self._lanes, start=1)
         ]
 
-    def send(self, command: Append, told: Told) -> None:
-        """Store a command, and tell the verdict on it, or the failure."""
+    def send(self, asked: Iterable[tuple[Append, Told]]) -> None:
+        """Store commands, and tell the verdict on each, or the failure."""
         if self._closed:
             raise Unavailable("The log is closed.")
-        keys: list[str | int] = [write.stream_id for write in command.writes]
-        keys.append(command.meta.command_id.int)
-        self._outstanding += 1
-        room = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
-        batch = self._batch_for(keys, room)
-        if batch is None:
-            batch = Batch(self._loop.time() + self._patience)
-            self._batches.append(batch)
-        batch.commands.append(command)
-        batch.waiting.append(told)
-        batch.keys.update(keys)
-        if self._busy < LANES and (not self._busy or len(batch.commands) >= room):
+        batches, batch = self._batches, None
+        for command, told in asked:
+            keys: list[str | int] = [write.stream_id for write in command.writes]
+            keys.append(command.meta.command_id.int)
+            self._outstanding += 1
+            room = self._room()
+            if (
+                len(batches) != 1
+                or batch is not batches[0]
+                or len(batch.commands) >= room
+                or not batch.keys.isdisjoint(keys)
+            ):
+                batch = self._batch_for(keys, room)
+            batch.commands.append(command)
+            batch.waiting.append(told)
+            batch.keys.update(keys)
+        if batches and self._busy < LANES and self._goes(batches[0]):
             self._wake()
 
     async def close(self) -> None:
@@ -175,7 +180,12 @@ class Flusher:
         for lane in self._lanes:
             lane.disconnect()
 
-    def _batch_for(self, keys: Sequence[str | int], room: int) -> Batch | None:
+    def _room(self) -> int:
+        """Return how many commands a batch takes, with so many outstanding."""
+        half = self._outstanding // 2
+        return SMALL if half < SMALL else min(half, MOST_COMMANDS)
+
+    def _batch_for(self, keys: Sequence[str | int], room: int) -> Batch:
         """Return the first batch with room after the last that holds a key."""
         found = None
         for batch in reversed(self._batches):
@@ -183,6 +193,9 @@ class Flusher:
                 break
             if len(batch.commands) < room:
                 found = batch
+        if found is None:
+            found = Batch(self._loop.time() + self._patience)
+            self._batches.append(found)
         return found
 
     def _wake(self) -> None:
@@ -192,18 +205,17 @@ class Flusher:
 
     def _next(self) -> Batch | None:
         """Return the batch to be stored now, if there is one."""
-        if not self._batches:
+        if not self._batches or not self._goes(self._batches[0]):
             return None
-        batch = self._batches[0]
-        for lane in self._lanes:
-            if lane.batch is not None and not self._may_pass(batch, lane.batch):
-                return None
         return self._batches.popleft()
 
-    def _may_pass(self, batch: Batch, stored: Batch) -> bool:
-        """Say whether a batch may be sent while another is being stored."""
-        full = max(SMALL, min(MOST_COMMANDS, self._outstanding // 2))
-        return len(batch.commands) >= full and batch.keys.isdisjoint(stored.keys)
+    def _goes(self, batch: Batch) -> bool:
+        """Say whether a batch may be sent: alone, or full and past another."""
+        stored = [lane.batch for lane in self._lanes if lane.batch is not None]
+        if not stored:
+            return True
+        full = len(batch.commands) >= self._room()
+        return full and all(batch.keys.isdisjoint(each.keys) for each in stored)
 
     async def _run(self, lane: Lane) -> None:
         while True:

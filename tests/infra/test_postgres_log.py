@@ -383,8 +383,7 @@ async def test_a_commit_whose_answer_is_lost_stores_once(
     stores = Flusher(connect, ids=new_id, on_stored=reached.append, patience=PATIENCE)
     commands = [told(new_stream(), str(n)) for n in range(3)]
     answers: list[Verdict | Exception] = []
-    for command in commands:
-        stores.send(command, answers.append)
+    stores.send([(command, answers.append) for command in commands])
     await stores.close()
 
     verdicts = [answer for answer in answers if isinstance(answer, Verdict)]
