@@ -88,6 +88,7 @@ def test_a_scope_is_needed_where_the_table_says_so(
 ) -> None:
     row = Permission(roles=frozenset({"admin"}), scopes=frozenset({"import"}))
     monkeypatch.setattr(guard, "PERMISSIONS", {EraseSubject: row})
+    monkeypatch.setattr(guard, "may", guard.may.__wrapped__)
     with pytest.raises(Forbidden, match="needs the scope import"):
         check(ERASURE, meta_of())
     check(ERASURE, replace(meta_of(), scopes=frozenset({"import"})))
