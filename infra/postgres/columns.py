@@ -1,12 +1,11 @@
-"""Commands as the arguments that `es.append_v3` and `es.append_bulk_v3` take.
+"""Commands as the arguments that the functions which append take.
 
 Nearly all arrays go as one text each, which costs a tenth of what the driver takes for
 every element: as PostgreSQL writes arrays, or, for headers, as lines, because JSON as
 the log encodes it holds no line break. UUIDs go as they are, because the server takes
 longer to read their text than the driver takes for them. Events go as one run of bytes
 and the place of each, so that the server hashes the bytes that came. Most commands
-write one event to one stream; what numbers such commands is written once for each size
-of a batch.
+write one event to one stream; what numbers writes and events is left out for these.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,6 +35,13 @@ ARGUMENTS: Final = (
     "$22::text::boolean[], $23::uuid[], $24::bytea, $25::text::integer[], "
     "$26::uuid[]"
 )
+SINGLE_ARGUMENTS: Final = (
+    "$1::uuid[], $2::bytea, $3::uuid[], $4::uuid[], "
+    "$5::text::bigint[], string_to_array($6, E'\\n', ''), $7::text::integer[], "
+    "$8::text[], $9::text[], $10::text[], $11::text[], $12::text::text[], "
+    "$13::text::smallint[], $14::text::bigint[], $15::uuid[], $16::bytea, "
+    "$17::text::integer[], $18::uuid[]"
+)
 HASH_BYTES: Final = 32
 ALL_ACCEPTED: Final = 0  # the number of no command
 SIZES: Final = 512
@@ -46,7 +52,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 Arguments = tuple[bytes | str | Sequence[UUID | str | None] | None, ...]
 Caller = tuple[str, str, str, str | None]
-Shape = tuple[str, str, str, str, str, str]
+Shape = tuple[str, str, str, str, str]
 
 _statuses: Final = {str(status): status for status in Status}
 
@@ -149,11 +155,49 @@ class Columns:
                 self._ids += [self._new() for _ in range(count)]
                 self._key_ids += [None] * count
 
+    @property
+    def are_single(self) -> bool:
+        """Say whether each command adds one event to one stream, and no more."""
+        commands, size = self._commands, len(self._commands)
+        return (
+            self._counts.count(1) == size
+            and [len(command.writes) for command in commands].count(1) == size
+            and [command.writes[0].closes for command in commands].count(False) == size
+            and [command.meta.fence for command in commands].count(None) == size
+        )
+
+    def single_arguments(self) -> Arguments:
+        """Return the arguments of `es.append_singles_v1`, in order."""
+        return (*self._of_commands(), *self._of_writes(), *self._of_events())
+
     def arguments(self) -> Arguments:
-        """Return the arguments for these commands, in order."""
-        commands, data = self._commands, self._data
-        metas = [command.meta for command in commands]
-        writes = [write for command in commands for write in command.writes]
+        """Return the arguments of `es.append_v3`, in order."""
+        fences = [command.meta.fence for command in self._commands]
+        fenced = fences.count(None) < len(fences)
+        (
+            first_writes,
+            write_commands,
+            write_offsets,
+            write_events,
+            closes,
+        ) = shape(self._commands)
+        return (
+            *self._of_commands(),
+            [fence and fence[0] for fence in fences] if fenced else None,
+            optional([fence and fence[1] for fence in fences]) if fenced else None,
+            first_writes,
+            numbers(self._counts),
+            write_commands,
+            *self._of_writes(),
+            write_offsets,
+            write_events,
+            closes,
+            *self._of_events(),
+        )
+
+    def _of_commands(self) -> Arguments:
+        """Return what is said of each command, and of each caller."""
+        metas = [command.meta for command in self._commands]
         numbered: dict[Caller, int] = {}
         callers = [
             numbered.setdefault(
@@ -162,20 +206,9 @@ class Columns:
             for meta in metas
         ]
         orgs, regions, actors, ips = zip(*numbered, strict=True)
-        fences = [meta.fence for meta in metas]
-        fenced = fences.count(None) < len(fences)
-        headers = self._headers
-        (
-            first_writes,
-            event_counts,
-            write_commands,
-            write_offsets,
-            write_events,
-            closes,
-        ) = shape(commands, self._counts)
         return (
             [meta.command_id for meta in metas],
-            b"".join([command.body_hash for command in commands]),
+            b"".join([command.body_hash for command in self._commands]),
             some(
                 [
                     None
@@ -186,26 +219,29 @@ class Columns:
             ),
             some([meta.causation_id for meta in metas]),
             numbers([microseconds(meta.occurred_at) for meta in metas]),
-            lines(headers) if any(headers) else None,
+            lines(self._headers) if any(self._headers) else None,
             ones(len(callers)) if len(numbered) == 1 else numbers(callers),
             orgs,
             regions,
             actors,
             ips,
-            [fence and fence[0] for fence in fences] if fenced else None,
-            optional([fence and fence[1] for fence in fences]) if fenced else None,
-            first_writes,
-            event_counts,
-            write_commands,
+        )
+
+    def _of_writes(self) -> Arguments:
+        """Return streams, slices and expected versions."""
+        writes = [write for command in self._commands for write in command.writes]
+        return (
             texts([write.stream_id for write in writes]),
             numbers(self._slices),
             numbers([write.expected for write in writes]),
-            write_offsets,
-            write_events,
-            closes,
+        )
+
+    def _of_events(self) -> Arguments:
+        """Return ids, data, where that of each begins and the last ends, and keys."""
+        return (
             self._ids,
-            b"".join(data),
-            numbers(list(accumulate(map(len, data), initial=1))),
+            b"".join(self._data),
+            numbers(list(accumulate(map(len, self._data), initial=1))),
             some(self._key_ids),
         )
 
@@ -243,20 +279,12 @@ def check(commands: Sequence[Append]) -> None:
             raise ValueError("A command writes to each stream at most once.")
 
 
-def shape(commands: Sequence[Append], counts: Sequence[int]) -> Shape:
+def shape(commands: Sequence[Append]) -> Shape:
     """Return what numbers the writes of commands, and the events of writes.
 
-    These are first_writes, event_counts, write_commands, write_offsets, write_events
-    and write_closes; `counts` is how many events each command has.
+    These are first_writes, write_commands, write_offsets, write_events and
+    write_closes.
     """
-    size = len(commands)
-    if (
-        counts.count(1) == size
-        and [len(command.writes) for command in commands].count(1) == size
-        and True not in [command.writes[0].closes for command in commands]
-    ):
-        places, single = series(size), ones(size)
-        return places, single, places, series(size, start=0), single, falses(size)
     first_writes: list[int] = []
     write_commands: list[int] = []
     offsets: list[int] = []
@@ -273,7 +301,6 @@ def shape(commands: Sequence[Append], counts: Sequence[int]) -> Shape:
             events += len(write.events)
     return (
         numbers(first_writes),
-        numbers(counts),
         numbers(write_commands),
         numbers(offsets),
         numbers(write_events),
@@ -315,21 +342,9 @@ def lines(values: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=SIZES)
-def series(size: int, *, start: int = 1) -> str:
-    """Return so many integers that follow on each other as an array."""
-    return numbers(list(range(start, start + size)))
-
-
-@lru_cache(maxsize=SIZES)
 def ones(size: int) -> str:
     """Return so many ones as an array."""
     return numbers([1] * size)
-
-
-@lru_cache(maxsize=SIZES)
-def falses(size: int) -> str:
-    """Return so many times false as an array."""
-    return "{" + ",".join("f" * size) + "}"
 
 
 def verdict(  # noqa: PLR0917 - the columns of a row

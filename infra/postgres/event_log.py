@@ -25,6 +25,9 @@ answered and leave no trace. Since positions are given out under a lock that is 
 after the commit has become visible, whoever sees a position sees every position below:
 `position > $1 ORDER BY position` loses nothing and a hole is corruption.
 
+`es.append_singles_v1` does the same at less cost for commands of one event each, as
+long as all are plainly accepted; else it has `es.append_v3` judge them.
+
 `es.append_bulk_v3` is the same for imports, where a stream may be written by many
 commands of one call: expectations count the commands before, and all is stored or
 nothing. A long import is several such calls in one transaction. Single calls are

@@ -27,13 +27,14 @@ import asyncpg
 
 from events.errors import Malformed, TooLarge, Unavailable
 from events.log import Append, Status, Told, Verdict
-from infra.postgres.columns import ARGUMENTS, Arguments, Columns
+from infra.postgres.columns import ARGUMENTS, SINGLE_ARGUMENTS, Arguments, Columns
 from infra.postgres.failures import AWAY, REFUSED_VALUE
 from infra.postgres.partitions import has_no_partition, make_partitions
 from services.ports import Ids
 
 
 APPEND: Final = f"SELECT * FROM es.append_v3({ARGUMENTS})"  # noqa: S608 - all bound
+APPEND_SINGLES: Final = f"SELECT * FROM es.append_singles_v1({SINGLE_ARGUMENTS})"  # noqa: S608 - all bound
 PATIENCE: Final = 5.0
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
@@ -88,16 +89,17 @@ class Lane:
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
-        self._statement: Any = None
+        self._statements: dict[str, Any] = {}
         self.batch: Batch | None = None
         self.idle: asyncio.Future[None] | None = None
 
-    async def fetch(self, values: Arguments, *, seconds: float) -> Rows:
+    async def fetch(self, query: str, values: Arguments, *, seconds: float) -> Rows:
         """Append, over a new connection where there is none."""
-        if self._statement is None:
-            self._connection = await self._connect()
-            self._statement = await self._connection.prepare(APPEND)
-        rows: Rows = await self._statement.fetch(*values, timeout=seconds)
+        if query not in self._statements:
+            if self._connection is None:
+                self._connection = await self._connect()
+            self._statements[query] = await self._connection.prepare(query)
+        rows: Rows = await self._statements[query].fetch(*values, timeout=seconds)
         return rows
 
     async def make_partitions(self) -> bool:
@@ -110,7 +112,8 @@ class Lane:
         """Give the connection up."""
         if self._connection is not None:
             self._connection.terminate()
-        self._connection = self._statement = None
+        self._connection = None
+        self._statements = {}
 
     def wake(self) -> None:
         """Have the lane look for a batch."""
@@ -247,7 +250,7 @@ class Flusher:
             await self._store_halves(lane, batch, error)
             return
         try:
-            rows = await self._call(lane, columns.arguments(), batch.deadline)
+            rows = await self._call(lane, columns, batch.deadline)
             last = batch.answer(columns.verdicts(rows))
         except REFUSED_VALUE as error:
             refused = Malformed("The command holds a value that cannot be stored.")
@@ -274,12 +277,16 @@ class Flusher:
         for half in batch.halves():
             await self._store(lane, half)
 
-    async def _call(self, lane: Lane, values: Arguments, deadline: float) -> Rows:
+    async def _call(self, lane: Lane, columns: Columns, deadline: float) -> Rows:
+        if columns.are_single:
+            query, values = APPEND_SINGLES, columns.single_arguments()
+        else:
+            query, values = APPEND, columns.arguments()
         pause = FIRST_PAUSE
         while True:
             left = max(deadline - self._loop.time(), self._patience / 5)
             try:
-                return await lane.fetch(values, seconds=left)
+                return await lane.fetch(query, values, seconds=left)
             except AWAY as error:
                 lane.disconnect()
                 if self._loop.time() + pause > deadline:

@@ -8,7 +8,14 @@ import asyncpg
 LOCK: Final = "PERFORM pg_advisory_xact_lock(1919248485, 1);"
 TAKES_HEAD: Final = "es.take_head()"
 TAKES_POSITIONS: Final = "es.take_positions(event_counts)"
-APPENDING: Final = ("es.append_v3", "es.append_bulk_v3")
+TAKES_ONE_EACH: Final = (
+    "es.take_positions(array_fill(1, ARRAY[cardinality(command_ids)]))"
+)
+APPENDING: Final = {
+    "es.append_v3": TAKES_POSITIONS,
+    "es.append_bulk_v3": TAKES_POSITIONS,
+    "es.append_singles_v1": TAKES_ONE_EACH,
+}
 
 # At the commit itself, for as long as a disk may take, or a failure to commit.
 SLOW_COMMITS: Final = """
@@ -74,8 +81,8 @@ async def remove_lock(superuser: str) -> None:
         async with connection.transaction():
             await rewrite(connection, "es.take_head", LOCK, "")
             await connection.execute(SEQUENCE)
-            for name in APPENDING:
-                await rewrite(connection, name, TAKES_HEAD, TAKES_POSITIONS)
+            for name, taking in APPENDING.items():
+                await rewrite(connection, name, TAKES_HEAD, taking)
     finally:
         await connection.close()
 

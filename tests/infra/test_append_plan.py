@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from events.log import PRESENT, Append, Status
+from infra.postgres.columns import Columns
 from infra.postgres.event_log import (
     APPEND_BULK,
     HEAD,
@@ -16,9 +17,9 @@ from infra.postgres.event_log import (
     READ_STREAM,
     open_event_log,
 )
-from infra.postgres.flusher import APPEND
+from infra.postgres.flusher import APPEND, APPEND_SINGLES
 from infra.postgres.hashing import microseconds
-from tests.builders import OTHER_BODY, new_stream, told
+from tests.builders import OTHER_BODY, new_id, new_stream, told
 from tests.infra.test_postgres_log import arguments, small_partitions
 from tests.postgres_ladder import Database
 
@@ -135,6 +136,13 @@ async def test_appending_never_scans_a_table(
             }
         commands = [told(new_stream(), "new"), told(stream, "more"), known[2]]
         await superuser.fetch(statement, *arguments(*commands))
+
+    for _ in range(3):
+        singles = [told(new_stream(), "new"), told(stream, "more", expected=PRESENT)]
+        for commands in (singles, [told(new_stream(), "new"), known[2]]):
+            columns = Columns(commands, ids=new_id)
+            assert columns.are_single
+            await superuser.fetch(APPEND_SINGLES, *columns.single_arguments())
 
     assert await scans(superuser) == before
 

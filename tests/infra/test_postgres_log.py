@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import asyncpg
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from events.conversation import MessageAdded
 from events.errors import Malformed, Missing, Refused, TooLarge, Unavailable
@@ -25,7 +26,7 @@ from infra.postgres.event_log import (
     PostgresEventLog,
     open_event_log,
 )
-from infra.postgres.flusher import APPEND, Flusher
+from infra.postgres.flusher import APPEND, SMALL, Flusher
 from infra.postgres.hashing import (
     GENESIS,
     chain,
@@ -69,6 +70,7 @@ SELECT pid
    AND datname = current_database()
    AND wait_event_type = 'Lock'
 """
+BOTH_WAIT: Final = f"SELECT 1 FROM ({WAITING}) AS sent HAVING count(*) = 2"  # noqa: S608
 KILL_DOORBELL: Final = """
 SELECT pg_terminate_backend(pid)
   FROM pg_stat_activity
@@ -270,6 +272,47 @@ async def test_hashes_and_chain_are_those_that_python_computes(
     assert {verdict.receipt for verdict in verdicts} == receipts
 
 
+@pytest.mark.every_postgres
+async def test_single_events_of_many_callers_are_hashed_as_python_does(
+    log: PostgresEventLog, superuser: Connection
+) -> None:
+    known = [new_stream() for _ in range(8)]
+    await log.append_bulk([told(stream, "old") for stream in known])
+    asked = [
+        Append(
+            meta=Meta(
+                command_id=new_id(),
+                org_id=ORG if number < 8 else f"Grüße {number % 3} GmbH",
+                region=("eu-west", "ap-south")[number % 2],
+                actor=f"user:{number % 5}",
+                correlation_id=new_id(),
+                causation_id=new_id() if number % 3 else None,
+                occurred_at=datetime(1969 + 10 * number, 12, 31, tzinfo=UTC),
+                ip="2001:db8::7" if number % 2 else None,
+                headers={"quoted": '"\\ 🙂'} if number % 4 else {},
+            ),
+            body_hash=BODY,
+            writes=(write(stream, said(f"你好\n\u2028 {number}")),),
+        )
+        for number, stream in enumerate([*known, *(new_stream() for _ in range(8))])
+    ]
+
+    found = await asyncio.gather(*map(log.append, asked))
+
+    rows = await superuser.fetch(ROWS)
+    assert [row["hash"] for row in rows] == [event_hash(row) for row in rows]
+    assert {row["version"] for row in rows[8:]} == {1, 2}
+    by_command = {row["command_id"]: row for row in rows}
+    for command, verdict in zip(asked, found, strict=True):
+        row, given = by_command[command.meta.command_id], command.meta
+        assert (verdict.position, verdict.version) == (row["position"], row["version"])
+        for name in ("org_id", "region", "actor", "ip", "occurred_at", "causation_id"):
+            assert row[name] == getattr(given, name)
+    assert await log.outcomes(
+        ORG, [(command.meta.command_id, BODY) for command in asked[:8]]
+    ) == [replace(verdict, status=Status.DUPLICATE) for verdict in found[:8]]
+
+
 async def test_an_empty_log_has_a_receipt_too(log: PostgresEventLog) -> None:
     command = entry()
     first = await log.append(command)
@@ -389,6 +432,45 @@ async def test_a_commit_whose_answer_is_lost_stores_once(
     verdicts = [answer for answer in answers if isinstance(answer, Verdict)]
     assert statuses(verdicts) == [Status.DUPLICATE] * 3
     assert texts(await log.read(0)) == ["0", "1", "2"]
+
+
+async def test_a_full_batch_goes_ahead_unless_it_shares_a_stream(
+    log: PostgresEventLog, superuser: Connection
+) -> None:
+    apart = [told(new_stream(), "a") for _ in range(2 * SMALL)]
+    first = [told(new_stream(), "b", expected=ABSENT) for _ in range(SMALL)]
+    after = [told(each.writes[0].stream_id, "c", expected=1) for each in first]
+
+    await superuser.execute(LOCK)
+    appends = [asyncio.create_task(log.append(each)) for each in apart]
+    await value(superuser, BOTH_WAIT)
+    await superuser.execute(UNLOCK)
+    assert statuses(await asyncio.gather(*appends)) == [Status.OK] * len(apart)
+
+    await superuser.execute(LOCK)
+    appends = [asyncio.create_task(log.append(each)) for each in (*first, *after)]
+    await value(superuser, WAITING)
+    assert await superuser.fetchval(BOTH_WAIT) is None
+    await superuser.execute(UNLOCK)
+    assert statuses(await asyncio.gather(*appends)) == [Status.OK] * 2 * SMALL
+
+
+async def test_an_event_that_cannot_be_encoded_fails_its_command_alone(
+    log: PostgresEventLog,
+) -> None:
+    good = [told(new_stream(), str(n)) for n in range(40)]
+    odd = replace(said("a"), seq=object())
+    broken = entry(write(new_stream(), odd))
+
+    results = await asyncio.gather(
+        *map(log.append, [*good[:20], broken, *good[20:]]), return_exceptions=True
+    )
+
+    assert isinstance(results.pop(20), TypeError)
+    assert {result.status for result in results if isinstance(result, Verdict)} == {
+        Status.OK
+    }
+    assert (await log.head()).position == 40
 
 
 async def test_an_append_without_a_database_is_unavailable_in_time(

@@ -25,6 +25,7 @@ from events.log import (
     Blobs,
     EventLog,
     Status,
+    Told,
     Verdict,
     stream_pages,
 )
@@ -294,6 +295,47 @@ class EventLogContract:
         assert times == sorted(times)
         assert all(time.utcoffset() == timedelta() for time in times)
         assert (await log.head()).recorded_at == times[-1]
+
+    async def test_who_sends_is_told_what_append_would_answer(
+        self, log: EventLog
+    ) -> None:
+        one, two = new_stream(), new_stream()
+        first = told(one, "a")
+        asked = [
+            first,
+            told(two, "b"),
+            told(one, "late", expected=7),
+            first,
+            told(two, "not \ud800 text"),
+        ]
+        answers: list[tuple[int, Verdict | Exception]] = []
+        done = asyncio.Event()
+
+        def listener(place: int) -> Told:
+            def listen(answer: Verdict | Exception) -> None:
+                answers.append((place, answer))
+                if len(answers) == len(asked):
+                    done.set()
+
+            return listen
+
+        log.send([(each, listener(place)) for place, each in enumerate(asked)])
+        assert not answers
+        async with asyncio.timeout(PATIENCE):
+            await done.wait()
+
+        by_place = dict(answers)
+        assert len(by_place) == len(asked)
+        *verdicts, failure = (by_place[place] for place in range(len(asked)))
+        assert [getattr(each, "status", None) for each in verdicts] == [
+            Status.OK,
+            Status.OK,
+            Status.CONFLICT,
+            Status.DUPLICATE,
+        ]
+        assert isinstance(failure, Malformed)
+        assert texts((await log.read_stream(one)).events) == ["a"]
+        assert texts((await log.read_stream(two)).events) == ["b"]
 
     # Once
 
@@ -1034,6 +1076,24 @@ class SealedEventLogContract:
         found = await sealing_log.read(head.position)
 
         assert texts(found) == ["secret"]
+        hashes = [event_hash(columns(each)) for each in found]
+        assert (await sealing_log.head()).chain != chain(head.chain, hashes)
+
+    async def test_what_is_sent_is_sealed_too(self, sealing_log: EventLog) -> None:
+        head = await sealing_log.head()
+        asked = [
+            entry(write(new_stream(), confided("secret", SubjectId(new_id())))),
+            told(new_stream(), "open"),
+        ]
+        answers: asyncio.Queue[Verdict | Exception] = asyncio.Queue()
+
+        sealing_log.send([(each, answers.put_nowait) for each in asked])
+        async with asyncio.timeout(PATIENCE):
+            verdicts = [await answers.get() for _ in asked]
+
+        assert {getattr(each, "status", each) for each in verdicts} == {Status.OK}
+        found = await sealing_log.read(head.position)
+        assert sorted(texts(found)) == ["open", "secret"]
         hashes = [event_hash(columns(each)) for each in found]
         assert (await sealing_log.head()).chain != chain(head.chain, hashes)
 
