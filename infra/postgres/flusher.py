@@ -20,7 +20,7 @@ command at fault is alone.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -43,6 +43,7 @@ MOST_BYTES: Final = 4 * 1024 * 1024
 SMALL: Final = 16
 LANES: Final = 2
 
+Key = str | int
 Rows = Sequence[Sequence[Any]]
 Connect = Callable[[], Awaitable["asyncpg.Connection[asyncpg.Record]"]]
 
@@ -56,7 +57,13 @@ class Batch:
         self.deadline = deadline
         self.commands: list[Append] = []
         self.waiting: list[Told] = []
-        self.keys: set[str | int] = set()
+        self.keys: set[Key] = set()
+
+    def add(self, asked: Sequence[tuple[Append, Told]], keys: Sequence[Key]) -> None:
+        """Add commands, and what they must not share with others."""
+        self.commands += [command for command, _ in asked]
+        self.waiting += [told for _, told in asked]
+        self.keys.update(keys)
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Return two batches with the commands of this one."""
@@ -146,27 +153,24 @@ class Flusher:
             for number, lane in enumerate(self._lanes, start=1)
         ]
 
-    def send(self, asked: Iterable[tuple[Append, Told]]) -> None:
+    def send(self, asked: Sequence[tuple[Append, Told]]) -> None:
         """Store commands, and tell the verdict on each, or the failure."""
         if self._closed:
             raise Unavailable("The log is closed.")
-        batches, batch = self._batches, None
-        for command, told in asked:
-            keys: list[str | int] = [write.stream_id for write in command.writes]
-            keys.append(command.meta.command_id.int)
-            self._outstanding += 1
-            room = self._room()
-            if (
-                len(batches) != 1
-                or batch is not batches[0]
-                or len(batch.commands) >= room
-                or not batch.keys.isdisjoint(keys)
-            ):
-                batch = self._batch_for(keys, room)
-            batch.commands.append(command)
-            batch.waiting.append(told)
-            batch.keys.update(keys)
-        if batches and self._busy < LANES and self._goes(batches[0]):
+        self._outstanding += len(asked)
+        room = self._room()
+        while asked:
+            batch = self._last_with(room)
+            run = asked[: room - len(batch.commands)]
+            keys = keys_of(run)
+            if len(set(keys)) == len(keys) and batch.keys.isdisjoint(keys):
+                batch.add(run, keys)
+            else:
+                for each in run:
+                    own = keys_of([each])
+                    self._batch_for(own, room).add([each], own)
+            asked = asked[len(run) :]
+        if self._batches and self._busy < LANES and self._goes(self._batches[0]):
             self._wake()
 
     async def close(self) -> None:
@@ -188,7 +192,13 @@ class Flusher:
         half = self._outstanding // 2
         return SMALL if half < SMALL else min(half, MOST_COMMANDS)
 
-    def _batch_for(self, keys: Sequence[str | int], room: int) -> Batch:
+    def _last_with(self, room: int) -> Batch:
+        """Return the last batch if it has room, else a new one."""
+        if self._batches and len(self._batches[-1].commands) < room:
+            return self._batches[-1]
+        return self._add()
+
+    def _batch_for(self, keys: Sequence[Key], room: int) -> Batch:
         """Return the first batch with room after the last that holds a key."""
         found = None
         for batch in reversed(self._batches):
@@ -196,10 +206,12 @@ class Flusher:
                 break
             if len(batch.commands) < room:
                 found = batch
-        if found is None:
-            found = Batch(self._loop.time() + self._patience)
-            self._batches.append(found)
-        return found
+        return found or self._add()
+
+    def _add(self) -> Batch:
+        batch = Batch(self._loop.time() + self._patience)
+        self._batches.append(batch)
+        return batch
 
     def _wake(self) -> None:
         """Have every idle lane look for a batch."""
@@ -303,3 +315,12 @@ class Flusher:
                 raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def keys_of(asked: Sequence[tuple[Append, Told]]) -> list[Key]:
+    """Return the streams and the ids of commands, by which no two may meet."""
+    keys: list[Key] = [
+        write.stream_id for command, _ in asked for write in command.writes
+    ]
+    keys += [command.meta.command_id.int for command, _ in asked]
+    return keys
