@@ -20,6 +20,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from infra.clock import now
 from infra.settings import REDACTED, is_suspicious, redacted
+from services import log_context
 
 
 SECRET_NAME: Final = re.compile(
@@ -46,10 +47,7 @@ def configure_logs(
     """Set up logging for this process; once, before the first logger is used."""
     output = stream or sys.stderr
     console = form == "console" or (form == "auto" and output.isatty())
-    processors: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-    ]
+    processors: list[Processor]
     factory: Any
     if console:
         colours = output.isatty()
@@ -58,7 +56,9 @@ def configure_logs(
             # The usual one shows local variables, and so what nobody may see.
             exception_formatter=structlog.dev.plain_traceback,
         )
-        processors += [
+        processors = [
+            log_context.merge,
+            structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             strike_secrets,
@@ -66,7 +66,7 @@ def configure_logs(
         ]
         factory = structlog.WriteLoggerFactory(file=output)
     else:
-        processors += [structlog.processors.format_exc_info, render]
+        processors = [render]
         binary: BinaryIO = output.buffer
         factory = structlog.BytesLoggerFactory(file=binary)
     structlog.configure(
@@ -89,10 +89,14 @@ def strike_secrets(_logger: WrappedLogger, _method: str, line: EventDict) -> Eve
 
 
 def render(logger: WrappedLogger, method: str, line: EventDict) -> bytes:
-    """Return a line as JSON, with the time and without secrets.
+    """Return a line as JSON, with its context, level and time, and without secrets.
 
     Nearly all lines are plain, and show in their JSON that they hold no secret.
     """
+    line = log_context.merge(logger, method, line)
+    if "exc_info" in line:
+        line = structlog.processors.format_exc_info(logger, method, line)
+    line["level"] = method
     line["timestamp"] = now()
     if PLAIN.issuperset(map(type, line.values())) and not _any_secret(tuple(line)):
         told = _json(line)

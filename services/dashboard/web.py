@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from aiohttp import web
-from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Forbidden, Malformed, Unauthenticated
 from events.message import Command, Meta
+from services import log_context
 from services.accounts.accounts import Accounts
 from services.accounts.identities import Doorway
 from services.accounts.people import Caller as Visitor
@@ -133,7 +133,7 @@ class Desk:
     def caller(self, request: web.Request) -> Visitor:
         """Return where a request comes from, which the lines of the log say too."""
         ip = asking.address(request, self._limits)
-        bind_contextvars(ip=ip)
+        log_context.bind(ip=ip)
         return Visitor(
             ip=ip,
             agent=request.headers.get("User-Agent"),

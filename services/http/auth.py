@@ -8,11 +8,11 @@ from uuid import UUID
 
 import msgspec
 from aiohttp import web
-from structlog.contextvars import bind_contextvars
 
 from events.access.common import Grant
 from events.errors import Forbidden, Malformed, Missing
 from events.roles import demand
+from services import log_context
 from services.accounts.accounts import Accounts
 from services.accounts.people import Caller
 from services.decoding import decode_json
@@ -268,7 +268,7 @@ def caller(request: web.Request, limits: Limits) -> Caller:
     """Return where a request comes from, which the lines of the log say too."""
     agent = request.headers.get("User-Agent")
     ip = asking.address(request, limits)
-    bind_contextvars(ip=ip)
+    log_context.bind(ip=ip)
     return Caller(
         ip=ip,
         agent=None if agent is None else asking.printable(agent),

@@ -16,11 +16,11 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 from multidict import CIMultiDictProxy, istr
-from structlog.contextvars import bind_contextvars
 
 from events.errors import Failure, Malformed
 from events.ids import text_of
 from events.message import Meta
+from services import log_context
 from services.admission import Admission
 from services.commanding import (
     Batches,
@@ -162,7 +162,7 @@ class Commands:
         self, head: Head, identity: Identity, content: bytes
     ) -> tuple[bytes, int | None]:
         meta = self._meta(head, identity)
-        bind_contextvars(
+        log_context.bind(
             command_id=text_of(meta.command_id),
             correlation_id=text_of(meta.correlation_id),
             actor_id=meta.actor,
@@ -190,7 +190,7 @@ class Commands:
         batch = self._batches.read(raws, self._caller(head, identity))
         if self._admission is not None:
             await self._admission.admit(identity, len(batch))
-        bind_contextvars(
+        log_context.bind(
             commands=len(batch), actor_id=identity.actor, org_id=identity.org_id
         )
         verdicts = await self._batches.handle(batch)

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from events.errors import Failure, Malformed, Missing, TooLarge
+from services import log_context
 from services.http import problems
 from services.http.metrics import Metrics
 from services.ports import Ids
@@ -99,7 +100,7 @@ class Edge:
             request: web.Request,
             handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
         ) -> web.StreamResponse:
-            structlog.contextvars.clear_contextvars()
+            log_context.clear()
             started = perf_counter()
             level, told = logging.INFO, None
             response: web.StreamResponse

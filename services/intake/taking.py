@@ -17,9 +17,9 @@ from time import perf_counter
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from events.errors import Failure, TooMany, Unavailable
+from services import log_context
 from services.commanding import kind_of
 from services.intake.answering import Answer, Answering, Begun, Reply, failed
 from services.intake.lanes import Lanes, Turn
@@ -171,7 +171,7 @@ class Intake:
         letter_id = await _surely(
             lambda: self._letters.keep(begun.message, begun.identity, failure)
         )
-        bind_contextvars(letter_id=str(letter_id))
+        log_context.bind(letter_id=str(letter_id))
 
     async def _revisit(self, stop: asyncio.Event) -> None:
         """Handle letters whose time has come, and forget the old."""
@@ -259,20 +259,20 @@ def _tell_defect(task: asyncio.Task[None]) -> None:
 
 def _bind(begun: Begun) -> None:
     """Bind for the log what is known of a message."""
-    clear_contextvars()
+    log_context.clear()
     identity = begun.identity
     if identity is not None:
-        bind_contextvars(actor_id=identity.actor, org_id=identity.org_id)
+        log_context.bind(actor_id=identity.actor, org_id=identity.org_id)
     requests = begun.requests
     if len(requests) == 1:
         command, meta = requests[0]
-        bind_contextvars(
+        log_context.bind(
             command_type=kind_of(command),
             command_id=str(meta.command_id),
             correlation_id=str(meta.correlation_id),
         )
     elif requests:
-        bind_contextvars(commands=len(requests))
+        log_context.bind(commands=len(requests))
 
 
 def _tell(answer: Answer, started: float, told: str) -> None:

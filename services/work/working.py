@@ -31,6 +31,7 @@ from uuid import UUID
 import structlog
 
 from events.errors import Failure, Fenced, Unavailable
+from services import log_context
 from services.ports import Clock, Delivery, Lease, Transport, Work
 
 
@@ -173,7 +174,7 @@ class Worker(Generic[Tools]):
         began = monotonic()
         outcome: Outcome = "handed_back"
         error: BaseException | None = None
-        with structlog.contextvars.bound_contextvars(
+        with log_context.bound(
             job_id=str(lease.job_id), correlation_id=str(lease.job.correlation_id)
         ):
             try:

@@ -4,11 +4,11 @@ import asyncio
 from typing import Final
 
 import pytest
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from events.access.users import UserSignedIn
 from infra.clock import new_id
+from services import log_context
 from services.accounts.secrets import Secrets
 from tests.end_to_end.people import (
     PASSWORD,
@@ -170,7 +170,7 @@ async def test_who_fails_to_sign_in_is_in_the_logs_with_their_address(
     library: Stack,
 ) -> None:
     ulrike = await registered(library, "ulrike")
-    with capture_logs(processors=[merge_contextvars]) as lines:
+    with capture_logs(processors=[log_context.merge]) as lines:
         await ulrike.sign_in(password=WRONG)
         await ulrike.sign_in(code="12345678")
         await ulrike.auth("refresh", refresh_token="rhr_none")  # noqa: S106 - it is none

@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from infra.logs import configure_logs
+from services import log_context
 
 
 class Terminal(io.TextIOWrapper):
@@ -40,13 +41,13 @@ def _restored() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    log_context.clear()
 
 
 def test_a_line_is_json_with_its_context() -> None:
     stream = Terminal()
     configure_logs(form="json", stream=stream)
-    structlog.contextvars.bind_contextvars(command_id="c-1")
+    log_context.bind(command_id="c-1")
     structlog.get_logger().info("command_handled", stream="s-1", ids=[UUID(int=1)])
     line = stream.line()
     assert line.pop("timestamp").endswith("Z")

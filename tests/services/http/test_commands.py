@@ -7,11 +7,11 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from events.errors import Unavailable
 from infra.clock import new_id
+from services import log_context
 from services.http.limits import Limits
 from tests.services.http.world import (
     ISSUER,
@@ -370,7 +370,7 @@ async def test_each_request_is_one_line_in_the_log(world: World) -> None:
 
 
 async def test_what_is_forbidden_is_logged_with_who_asked(world: World) -> None:
-    with capture_logs(processors=[merge_contextvars]) as lines:
+    with capture_logs(processors=[log_context.merge]) as lines:
         viewer = world.bearer(roles=["viewer"])
         assert is_problem(await world.send(create_persona(), headers=viewer), 403)
         nobody = {"Authorization": "Bearer nonsense"}
