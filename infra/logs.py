@@ -8,11 +8,10 @@ in the same form.
 import logging
 import re
 import sys
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from types import NoneType
-from typing import Any, BinaryIO, Final, Literal, TextIO
+from threading import Lock
+from typing import BinaryIO, Final, Literal, TextIO
 
 import msgspec
 import structlog
@@ -26,8 +25,6 @@ from services import log_context
 SECRET_NAME: Final = re.compile(
     r"(?i)(^|_)(password|passwd|secret|token|authorization|cookie|api_?key|master_?key)$"
 )
-# What a value of one of these can say is all in the text of the line.
-PLAIN: Final = frozenset({str, int, float, bool, NoneType, datetime})
 # What these log of every lost connection, with tracebacks, our own lines tell in one.
 NOISY: Final = ("aiormq", "aio_pika", "asyncpg")
 LEVELS: Final[Mapping[str, int]] = {
@@ -48,7 +45,7 @@ def configure_logs(
     output = stream or sys.stderr
     console = form == "console" or (form == "auto" and output.isatty())
     processors: list[Processor]
-    factory: Any
+    factory: Callable[..., object]
     if console:
         colours = output.isatty()
         people = structlog.dev.ConsoleRenderer(
@@ -67,8 +64,11 @@ def configure_logs(
         factory = structlog.WriteLoggerFactory(file=output)
     else:
         processors = [render]
-        binary: BinaryIO = output.buffer
-        factory = structlog.BytesLoggerFactory(file=binary)
+        lines = Lines(output.buffer)
+
+        def factory(*_names: object) -> Lines:
+            return lines
+
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -98,11 +98,38 @@ def render(logger: WrappedLogger, method: str, line: EventDict) -> bytes:
         line = structlog.processors.format_exc_info(logger, method, line)
     line["level"] = method
     line["timestamp"] = now()
-    if PLAIN.issuperset(map(type, line.values())) and not _any_secret(tuple(line)):
-        told = _json(line)
-        if not is_suspicious(told.decode()):
-            return told
-    return _json(strike_secrets(logger, method, line))
+    try:
+        told = PLAIN.encode(line)
+    except BREAKS:
+        return _json(strike_secrets(logger, method, line))
+    text = told.decode()
+    # Names inside a value begin with a second brace; what else a value says is text.
+    if text.find("{", 1) > 0 or is_suspicious(text) or _any_secret(tuple(line)):
+        return _json(strike_secrets(logger, method, line))
+    return told
+
+
+class Lines:
+    """Writes each line at once and whole, also where threads write at a time.
+
+    What a stream does not take of a line goes through its buffer, which insists.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._raw: BinaryIO = getattr(stream, "raw", stream)
+        self._lock = Lock()
+
+    def msg(self, line: bytes) -> None:
+        """Write a line."""
+        told = line + b"\n"
+        with self._lock:
+            written = self._raw.write(told)
+            if written != len(told):
+                self._stream.write(told[written or 0 :])
+                self._stream.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 class Forward(logging.Handler):
@@ -120,14 +147,16 @@ class Forward(logging.Handler):
         )
 
 
+PLAIN: Final = msgspec.json.Encoder()
 ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
+BREAKS: Final = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 def _json(line: EventDict) -> bytes:
     """Return a line as JSON; what JSON cannot say appears as its repr."""
     try:
         return ENCODER.encode(line)
-    except (ValueError, TypeError, OverflowError, RecursionError):
+    except BREAKS:
         return ENCODER.encode({ascii(key): ascii(line[key]) for key in line})
 
 

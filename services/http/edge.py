@@ -7,7 +7,6 @@ before the next one starts.
 import logging
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Final
 
 import structlog
 from aiohttp import web
@@ -21,9 +20,6 @@ from services.ports import Ids
 from services.problems import PROBLEMS, Defect, MethodNotAllowed, kind_of, slug
 
 
-_log: Final = structlog.get_logger()
-
-
 Told = dict[str, object]
 
 
@@ -33,6 +29,7 @@ class Edge:
     def __init__(self, *, metrics: Metrics, ids: Ids) -> None:
         self._metrics = metrics
         self._ids = ids
+        self._log = structlog.get_logger().bind()
 
     def refusal(
         self, error: Exception, *, method: str, path: str
@@ -44,7 +41,7 @@ class Edge:
         instance = f"urn:uuid:{self._ids()}"
         match error:
             case ConnectionError():
-                _log.info("request_abandoned", method=method, path=path)
+                self._log.info("request_abandoned", method=method, path=path)
                 raise error
             case Failure() | web.HTTPException() | web.RequestPayloadError():
                 failure = as_failure(error)
@@ -82,13 +79,13 @@ class Edge:
         """Count a request and log its line; `started` is of `perf_counter`."""
         seconds = perf_counter() - started
         self._metrics.request(method, route, status, seconds)
-        _log.log(
+        self._log.log(
             level,
             "request_handled",
             method=method,
             route=route,
             status=status,
-            ms=round(seconds * 1000, 2),
+            ms=int(seconds * 100_000 + 0.5) / 100,
             **(told or {}),
         )
 

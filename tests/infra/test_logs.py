@@ -3,12 +3,14 @@
 import io
 import logging
 from collections.abc import Iterator
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 import pytest
 import structlog
+from multidict import CIMultiDict
 
 from infra.logs import configure_logs
 from services import log_context
@@ -68,11 +70,55 @@ def test_secrets_are_struck_out_at_any_depth() -> None:
         password="hush",  # noqa: S106 - to be struck out
         dsn="postgresql://app:hush@db/x",
         headers={"Authorization": "Bearer hush"},
+        given=CIMultiDict(password="hush"),  # noqa: S106 - to be struck out
+        kept=MappingProxyType({"token": "hush"}),
         tried=["postgresql://app:hush@db/y", {"api_key": "hush"}],
         error=ValueError("postgresql://app:hush@db/z"),
     )
     assert "hush" not in stream.text()
     assert "postgresql://app:***@db/x" in stream.text()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"api_key": "hush"},
+        {"headers": {"cookie": "hush"}},
+        {"given": [CIMultiDict({"password": "hush"})]},
+        {"text": "postgresql://app:hush@db/x"},
+        {"text": "?password=hush"},
+        {"text": "BEARER hush"},
+        {"error": ValueError("bearer  hush")},
+    ],
+)
+def test_a_secret_is_struck_out_where_it_is_the_only_one(
+    told: dict[str, object],
+) -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    structlog.get_logger().info("started", **told)
+    assert "hush" not in stream.text()
+    assert "***" in stream.text()
+
+
+def test_a_line_that_a_stream_takes_in_parts_is_written_whole() -> None:
+    class Narrow(io.RawIOBase):
+        taken = b""
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, given: Any) -> int:  # noqa: ANN401 - any buffer
+            self.taken += bytes(given[:7])
+            return min(7, len(given))
+
+    narrow = Narrow()
+    stream = io.TextIOWrapper(io.BufferedWriter(narrow))
+    configure_logs(form="json", stream=stream)
+    for number in range(3):
+        structlog.get_logger().info("command_handled", number=number)
+    lines = [msgspec.json.decode(line) for line in narrow.taken.splitlines()]
+    assert [line["number"] for line in lines] == [0, 1, 2]
 
 
 def test_a_traceback_is_one_line_without_secrets() -> None:
