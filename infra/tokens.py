@@ -10,12 +10,12 @@ from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import jwt
@@ -37,6 +37,7 @@ TYPE: Final = "at+jwt"
 LIFETIME: Final = timedelta(minutes=10)
 MAX_LENGTH: Final = 4_096
 SKEW: Final = timedelta(seconds=5)
+LATEST: Final = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:@-]{1,128}$")]
 _Subject = Annotated[
@@ -61,6 +62,14 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     email: _Email | None = None
     sid: UUID | None = None
     generation: int = 0
+
+
+class Believed(NamedTuple):
+    """A token that was believed, and until when it may be."""
+
+    identity: Identity
+    claims: Claims
+    until: datetime
 
 
 class BadKey(Exception):  # noqa: N818 - the name is the message
@@ -143,22 +152,20 @@ class TokenVerifier:
         self._clock = clock
         self._ended = ended
         self._limit = remembered
-        self._believed: OrderedDict[bytes, tuple[Identity, Claims]] = OrderedDict()
+        self._believed: OrderedDict[str, Believed] = OrderedDict()
 
     def verify(self, token: str) -> Identity:
         """Return the identity that a token proves; one without a region gets ours.
 
         Raises `Unauthenticated` with the reason.
         """
-        digest = sha256(token.encode(errors="replace")).digest()
-        known = self._believed.get(digest)
+        known = self._believed.get(token)
         if known is not None:
-            identity, claims = known
-            if self._clock().timestamp() < claims.exp:
-                self._check_ended(claims)
-                self._believed.move_to_end(digest)
-                return identity
-            del self._believed[digest]
+            if self._clock() < known.until:
+                self._check_ended(known.claims)
+                self._believed.move_to_end(token)
+                return known.identity
+            del self._believed[token]
         claims = self._claims(token)
         self._check_times(claims, self._clock())
         identity = Identity(
@@ -171,7 +178,8 @@ class TokenVerifier:
             session_id=claims.sid,
         )
         self._check_ended(claims)
-        self._believed[digest] = identity, claims
+        until = datetime.fromtimestamp(min(claims.exp, LATEST), UTC)
+        self._believed[token] = Believed(identity, claims, until)
         if len(self._believed) > self._limit:
             self._believed.popitem(last=False)
         return identity

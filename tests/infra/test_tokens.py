@@ -147,6 +147,25 @@ def test_a_token_ends_even_when_it_was_believed(
         verifier.verify(token)
 
 
+def test_a_token_may_last_for_longer_than_there_are_dates(
+    verifier: TokenVerifier, watch: Watch
+) -> None:
+    token = forged(exp=10**30)
+    for year in (2_027, 9_998):
+        watch.now = NOON.replace(year=year)
+        assert verifier.verify(token).org_id == "acme"
+
+
+def test_a_believed_token_is_believed_in_its_own_spelling_only(
+    issuer: Issuer, verifier: TokenVerifier
+) -> None:
+    token = issuer.issue("user:7", org="acme")
+    verifier.verify(token)
+    for other in (f"{token}=", f" {token}", token[:-1], f"{token}\ud800"):
+        with pytest.raises(Unauthenticated):
+            verifier.verify(other)
+
+
 def test_many_tokens_are_forgotten_and_still_believed(
     issuer: Issuer, verifier: TokenVerifier
 ) -> None:
