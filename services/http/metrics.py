@@ -8,7 +8,8 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import Final, TypeVar
+from operator import add
+from typing import Final
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -20,8 +21,6 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 
-Key = TypeVar("Key", bound=tuple[str, ...])
-
 SECONDS: Final = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
@@ -30,20 +29,27 @@ SECONDS: Final = (
 class Durations:
     """Counts durations in seconds by bucket."""
 
+    __slots__ = ("counts", "seconds")
+
     def __init__(self) -> None:
-        self._counts = [0] * (len(SECONDS) + 1)
-        self._sum = 0.0
+        self.counts = [0] * (len(SECONDS) + 1)
+        self.seconds = 0.0
 
     def add(self, seconds: float) -> None:
         """Count one duration."""
-        self._counts[bisect_left(SECONDS, seconds)] += 1
-        self._sum += seconds
+        self.counts[bisect_left(SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+    def join(self, other: "Durations") -> None:
+        """Count what another has counted, too."""
+        self.counts = list(map(add, self.counts, other.counts))
+        self.seconds += other.seconds
 
     def into(self, family: HistogramMetricFamily, label: str) -> None:
         """Add what was counted to a family, under a label."""
         bounds = [*map(str, SECONDS), "+Inf"]
-        buckets = list(zip(bounds, accumulate(self._counts), strict=True))
-        family.add_metric([label], buckets, self._sum)
+        buckets = list(zip(bounds, accumulate(self.counts), strict=True))
+        family.add_metric([label], buckets, self.seconds)
 
 
 class Metrics(Collector):
@@ -56,21 +62,20 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self.feeds = 0
         self.lag: dict[str, tuple[int, float]] = {}
-        self._requests: Counter[tuple[str, str, str]] = Counter()
-        self._request_seconds: defaultdict[str, Durations] = defaultdict(Durations)
-        self._commands: Counter[tuple[str, str]] = Counter()
+        self._requests: defaultdict[tuple[str, str, int], Durations]
+        self._requests = defaultdict(Durations)
+        self._commands: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._command_seconds: defaultdict[str, Durations] = defaultdict(Durations)
         self._events = 0
         self.registry.register(self)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; `route` is its pattern, so that there are few."""
-        self._requests[method, route, str(status)] += 1
-        self._request_seconds[route].add(seconds)
+        self._requests[method, route, status].add(seconds)
 
     def command(self, kind: str, outcome: str, events: int = 0) -> None:
         """Count a command and the events that it appended."""
-        self._commands[kind, outcome] += 1
+        self._commands[kind][outcome] += 1
         self._events += events
 
     def command_took(self, kind: str, seconds: float) -> None:
@@ -79,23 +84,33 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield everything that was counted."""
+        by_route: defaultdict[str, Durations] = defaultdict(Durations)
+        for (_, route, _), durations in self._requests.items():
+            by_route[route].join(durations)
         yield _counted(
             "rehearsal_http_requests",
             "Requests by method, route and status",
             ("method", "route", "status"),
-            self._requests,
+            {
+                (method, route, str(status)): sum(durations.counts)
+                for (method, route, status), durations in self._requests.items()
+            },
         )
         yield _timed(
             "rehearsal_http_request_seconds",
             "Seconds from a request's head to its answer, by route",
             "route",
-            self._request_seconds,
+            by_route,
         )
         yield _counted(
             "rehearsal_commands",
             "Commands by type and outcome",
             ("type", "outcome"),
-            self._commands,
+            {
+                (kind, outcome): count
+                for kind, outcomes in self._commands.items()
+                for outcome, count in outcomes.items()
+            },
         )
         yield _timed(
             "rehearsal_command_seconds",
@@ -127,7 +142,10 @@ class Metrics(Collector):
 
 
 def _counted(
-    name: str, text: str, labels: tuple[str, ...], counts: Mapping[Key, int]
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    counts: Mapping[tuple[str, ...], int],
 ) -> Metric:
     family = CounterMetricFamily(name, text, labels=labels)
     for key, count in counts.items():
