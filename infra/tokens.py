@@ -163,7 +163,6 @@ class TokenVerifier:
         if known is not None:
             if self._clock() < known.until:
                 self._check_ended(known.claims)
-                self._believed.move_to_end(token)
                 return known.identity
             del self._believed[token]
         claims = self._claims(token)
