@@ -162,9 +162,11 @@ class Commands:
         self, head: Head, identity: Identity, content: bytes
     ) -> tuple[bytes, int | None]:
         meta = self._meta(head, identity)
+        command_id = text_of(meta.command_id)
+        alone = meta.correlation_id is meta.command_id
         log_context.bind(
-            command_id=text_of(meta.command_id),
-            correlation_id=text_of(meta.correlation_id),
+            command_id=command_id,
+            correlation_id=command_id if alone else text_of(meta.correlation_id),
             actor_id=meta.actor,
             org_id=meta.org_id,
         )

@@ -16,6 +16,7 @@ from aiohttp import http_parser, web
 from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import StreamReader
+from multidict import istr
 
 from events.errors import Malformed
 from services.http import problems
@@ -28,6 +29,7 @@ KEEPALIVE_SECONDS: Final = 60.0
 SHUTDOWN_SECONDS: Final = 10.0
 BACKLOG: Final = 128
 ANSWERING: Final = "answer of the lane"
+EXPECT: Final = istr("Expect")
 
 _log: Final = structlog.get_logger()
 
@@ -68,7 +70,8 @@ class Connection(web.RequestHandler):
         self._waiter = None
         super().data_received(data)
         self._waiter = waiter
-        self._look(waiter)
+        if self._messages:
+            self._look(waiter)
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - the base's
         """Read on if reading was paused, starting with what the parser holds back.
@@ -80,8 +83,6 @@ class Connection(web.RequestHandler):
 
     def _look(self, waiter: asyncio.Future[None]) -> None:
         """Have what has come answered, by the lane or as any other."""
-        if not self._messages:
-            return
         lane, parser = self._lane, self._parser
         message, payload = self._messages[0]
         if (
@@ -99,8 +100,8 @@ class Connection(web.RequestHandler):
         self._waiter = None
         self._request_in_progress = True
         answering = lane.answer(message, payload.read_nowait(), self._remote())
-        self._taken = self._loop.create_task(
-            self._send(answering, waiter), name=ANSWERING
+        self._taken = asyncio.Task(
+            self._send(answering, waiter), loop=self._loop, name=ANSWERING
         )
 
     async def _send(
@@ -126,7 +127,8 @@ class Connection(web.RequestHandler):
             else:
                 self._waiter = waiter
                 self._stay()
-                self._look(waiter)
+                if self._messages:
+                    self._look(waiter)
 
     def _remote(self) -> str | None:
         peer = self.peername
@@ -183,7 +185,7 @@ def is_plain(message: RawRequestMessage, payload: StreamReader) -> bool:
         and message.version == HttpVersion11
         and not message.should_close
         and not message.upgrade
-        and "Expect" not in message.headers
+        and EXPECT not in message.headers
     )
 
 
