@@ -79,14 +79,10 @@ class Edge:
         """Count a request and log its line; `started` is of `perf_counter`."""
         seconds = perf_counter() - started
         self._metrics.request(method, route, status, seconds)
-        self._log.log(
-            level,
-            "request_handled",
-            method=method,
-            route=route,
-            status=status,
-            ms=int(seconds * 100_000 + 0.5) / 100,
-            **(told or {}),
+        ms = int(seconds * 100_000 + 0.5) / 100
+        log = self._log.bind(**told) if told else self._log
+        log.log(
+            level, "request_handled", method=method, route=route, status=status, ms=ms
         )
 
     def middleware(self) -> Middleware:
