@@ -11,11 +11,12 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from threading import Lock
-from typing import BinaryIO, Final, Literal, TextIO
+from typing import Any, BinaryIO, Final, Literal, TextIO
 
 import msgspec
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog import DropEvent
+from structlog.typing import BindableLogger, EventDict, Processor, WrappedLogger
 
 from infra.clock import now
 from infra.settings import REDACTED, is_suspicious, redacted
@@ -71,7 +72,7 @@ def configure_logs(
 
     structlog.configure(
         processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=_logger_from(LEVELS[level]),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
@@ -81,6 +82,33 @@ def configure_logs(
     for name in NOISY:
         quiet = logging.NOTSET if level == "debug" else logging.CRITICAL
         logging.getLogger(name).setLevel(quiet)
+
+
+def _logger_from(level: int) -> type[BindableLogger]:
+    """Return the class of loggers that write nothing below a level.
+
+    A line is the mapping that its values came in, and goes through the processors
+    without being copied.
+    """
+    filtering: Any = structlog.make_filtering_bound_logger(level)
+
+    class Logger(filtering):  # type: ignore[misc] # structlog makes it
+        def _proxy_to_logger(
+            self,
+            method_name: str,
+            event: str | None = None,
+            **line: Any,  # noqa: ANN401 - whatever is logged
+        ) -> None:
+            told: Any = {**self._context, **line} if self._context else line
+            told["event"] = event
+            try:
+                for process in self._processors:
+                    told = process(self._logger, method_name, told)
+            except DropEvent:
+                return
+            getattr(self._logger, method_name)(told)
+
+    return Logger
 
 
 def strike_secrets(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import structlog
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 
 from infra.logs import configure_logs
 from services import log_context
@@ -153,6 +154,29 @@ def test_a_value_begins_no_line_of_its_own(form: Literal["json", "console"]) -> 
     structlog.get_logger().info("command_handled", reason=forged)
     assert stream.text().count("\n") == 1
     assert not {"\r", "\x1b"} & set(stream.text())
+
+
+def test_a_logger_says_what_was_bound_to_it() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    logger = structlog.get_logger().bind(stream="s-1", status="ok")
+    logger.warning("command_handled: %s", 7, status="duplicate")
+    line = stream.line()
+    assert line["event"] == "command_handled: 7"
+    assert (line["stream"], line["status"]) == ("s-1", "duplicate")
+    assert line["level"] == "warning"
+
+
+def test_lines_can_be_captured_instead_of_written() -> None:
+    stream = Terminal()
+    configure_logs(form="json", stream=stream)
+    logger = structlog.get_logger().bind(stream="s-1")
+    with capture_logs() as lines:
+        logger.info("command_handled", ms=1)
+    assert lines == [
+        {"event": "command_handled", "stream": "s-1", "ms": 1, "log_level": "info"}
+    ]
+    assert stream.text() == ""
 
 
 def test_lines_below_the_level_are_not_written() -> None:
