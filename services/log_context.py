@@ -41,6 +41,7 @@ def bound(**values: object) -> Iterator[None]:
 
 
 def merge(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """Return a line with what is bound; of two values of a name, the line's stands."""
-    known = _bound.get()
-    return {**line, **known, **line} if known else line
+    """Add to a line what is bound; of two values of a name, the line's stands."""
+    for name, value in _bound.get().items():
+        line.setdefault(name, value)
+    return line
