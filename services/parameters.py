@@ -16,10 +16,10 @@ from events.errors import Malformed
 
 
 GREATEST_INTEGER: Final = (1 << 63) - 1
+LONGEST_INTEGER: Final = len(str(GREATEST_INTEGER))
 
 _TRACEPARENT: Final = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _TRACESTATE: Final = re.compile(r"[!-~](?:[ -~]{0,510}[!-~])?")
-_INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
 def trace(headers: Mapping[str, str]) -> dict[str, str]:
@@ -48,9 +48,10 @@ def printable(name: str) -> str:
 
 def integer(value: str, path: str, *, most: int = GREATEST_INTEGER) -> int:
     """Return a number from 0 to `most`, or raise `Malformed`."""
-    if _INTEGER.fullmatch(value):
+    if value.isdecimal() and len(value) <= LONGEST_INTEGER:
         found = int(value)
-        if found <= most:
+        # Written in one way only: no zeros before it, no digits of other scripts.
+        if found <= most and str(found) == value:
             return found
     message = f"This is no integer from 0 to {most}."
     raise Malformed(message, path=path)
