@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 from uuid import UUID
@@ -11,7 +11,9 @@ import msgspec
 import pytest
 from aiohttp import http_parser, web
 from aiohttp.http_parser import RawRequestMessage
+from structlog.testing import capture_logs
 
+from services import log_context
 from services.http import lanes
 from services.http.app import make_admin_app
 from services.http.lanes import LANE
@@ -95,22 +97,30 @@ async def test_the_parser_in_python_is_not_served_with(
 # The lane of commands: whatever goes past the application is answered alike
 
 
-Answer = tuple[int, frozenset[str], bytes]
+Answer = tuple[int, frozenset[tuple[str, str]], bytes]
+UNLIKE: Final = {"date", "content-length"}  # the latter goes with the body
 
 
 def request_of(
-    world: World, body: object, *, number: int = 1, kind: str = "application/json"
+    world: World,
+    body: object,
+    *,
+    number: int = 1,
+    kind: str = "application/json",
+    given: Mapping[str, str | None] | None = None,
 ) -> bytes:
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    head = (
-        "POST /v1/commands HTTP/1.1",
-        "Host: x",
-        f"Authorization: {world.bearer()['Authorization']}",
-        f"Content-Type: {kind}",
-        f"Idempotency-Key: {UUID(int=number)}",
-        f"Content-Length: {len(content)}",
-    )
-    return "\r\n".join([*head, "", ""]).encode() + content
+    headers: dict[str, str | None] = {
+        "Host": "x",
+        "Authorization": world.bearer()["Authorization"],
+        "Content-Type": kind,
+        "Idempotency-Key": str(UUID(int=number)),
+        "Content-Length": str(len(content)),
+        **(given or {}),
+    }
+    lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
+    head = ["POST /v1/commands HTTP/1.1", *lines, "", ""]
+    return "\r\n".join(head).encode() + content
 
 
 async def answer_from(reader: asyncio.StreamReader) -> Answer:
@@ -119,7 +129,8 @@ async def answer_from(reader: asyncio.StreamReader) -> Answer:
     headers = {name.lower(): value for name, _, value in lines}
     body = await reader.readexactly(int(headers["content-length"]))
     body = re.sub(rb'"instance":"[^"]*"', b"", body)
-    return int(head[0].split()[1]), frozenset(headers), body
+    told = frozenset(pair for pair in headers.items() if pair[0] not in UNLIKE)
+    return int(head[0].split()[1]), told, body
 
 
 @asynccontextmanager
@@ -161,6 +172,63 @@ async def test_past_the_application_a_command_is_answered_as_through_it(
             answers.append(await answer_from(reader))
     assert answers[0] == answers[1]
     assert first[:2] == answers[0][:2]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"Authorization": None},
+        {"Authorization": "Basic YTpi"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "bearer nonsense"},
+        {"Idempotency-Key": None},
+        {"Idempotency-Key": "seven"},
+        {"Idempotency-Key": f'"{UUID(int=9)}"'},
+        {"Idempotency-Key": UUID(int=9).urn},
+        {"Idempotency-Key": None, "idempotency-key": str(UUID(int=9))},
+        {"If-Match": '"0"'},
+        {"If-Match": '"7"'},
+        {"If-Match": "0"},
+        {"If-Match": '"00"'},
+        {"If-Match": '"0"', "Rehearsal-Expected-Version": "0"},
+        {"Rehearsal-Expected-Version": "0"},
+        {"Rehearsal-Expected-Version": "9223372036854775808"},
+        {"Rehearsal-Correlation-Id": str(UUID(int=3))},
+        {"Rehearsal-Causation-Id": "3"},
+        {"Rehearsal-Occurred-At": "2020-01-02T00:00:00Z"},
+        {"Rehearsal-On-Behalf-Of": "user:ada"},
+        {"traceparent": "00-zz"},
+        {"Content-Encoding": "gzip"},
+    ],
+)
+async def test_past_the_application_headers_mean_what_they_mean_to_it(
+    given: dict[str, str | None], world: World
+) -> None:
+    persona = create_persona(UUID(int=7))
+    answers = []
+    for kind in ("application/json", "application/json; charset=utf-8") * 2:
+        async with talking(port_of(world)) as (reader, writer):
+            writer.write(request_of(world, persona, kind=kind, given=given))
+            answers.append(await answer_from(reader))
+    assert answers[0][:2] == answers[1][:2]
+    assert answers[2] == answers[3]
+
+
+async def test_a_lines_ids_are_those_of_its_command(world: World) -> None:
+    correlation = UUID(int=3)
+    with capture_logs(processors=[log_context.merge]) as lines:
+        async with talking(port_of(world)) as (reader, writer):
+            for number, given in enumerate(
+                ({}, {"Rehearsal-Correlation-Id": str(correlation)}), start=1
+            ):
+                persona = create_persona(UUID(int=number))
+                writer.write(request_of(world, persona, number=number, given=given))
+                await answer_from(reader)
+    ids = [(line["command_id"], line["correlation_id"]) for line in lines]
+    assert ids == [
+        (str(UUID(int=1)), str(UUID(int=1))),
+        (str(UUID(int=2)), str(correlation)),
+    ]
 
 
 async def test_an_id_that_is_no_text_is_no_server_error(world: World) -> None:
