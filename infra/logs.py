@@ -34,6 +34,7 @@ LEVELS: Final[Mapping[str, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
+NAMES: Final = {number: name for name, number in LEVELS.items()}
 
 
 def configure_logs(
@@ -93,20 +94,37 @@ def _logger_from(level: int) -> type[BindableLogger]:
     filtering: Any = structlog.make_filtering_bound_logger(level)
 
     class Logger(filtering):  # type: ignore[misc] # structlog makes it
+        def log(
+            self,
+            severity: int,
+            /,
+            event: str,
+            *args: object,
+            **line: Any,  # noqa: ANN401 - whatever is logged
+        ) -> None:
+            name = NAMES.get(severity)
+            if args or name is None:
+                super().log(severity, event, *args, **line)
+            elif severity >= level:
+                self._tell(name, event, line)
+
         def _proxy_to_logger(
             self,
             method_name: str,
             event: str | None = None,
             **line: Any,  # noqa: ANN401 - whatever is logged
         ) -> None:
+            self._tell(method_name, event, line)
+
+        def _tell(self, name: str, event: str | None, line: EventDict) -> None:
             told: Any = {**self._context, **line} if self._context else line
             told["event"] = event
             try:
                 for process in self._processors:
-                    told = process(self._logger, method_name, told)
+                    told = process(self._logger, name, told)
             except DropEvent:
                 return
-            getattr(self._logger, method_name)(told)
+            getattr(self._logger, name)(told)
 
     return Logger
 

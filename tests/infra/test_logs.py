@@ -167,6 +167,33 @@ def test_a_logger_says_what_was_bound_to_it() -> None:
     assert line["level"] == "warning"
 
 
+@pytest.mark.parametrize(
+    ("severity", "level"),
+    [
+        (logging.DEBUG, None),
+        (logging.INFO, None),
+        (logging.WARNING, "warning"),
+        (logging.ERROR, "error"),
+        (logging.CRITICAL, "critical"),
+    ],
+)
+def test_a_line_of_a_severity_is_that_of_its_name(
+    severity: int, level: str | None
+) -> None:
+    stream = Terminal()
+    configure_logs(level="warning", form="json", stream=stream)
+    logger = structlog.get_logger()
+    logger.log(severity, "command_handled", ms=1)
+    logger.log(severity, "command_handled: %s", 7, ms=1)
+    lines = [msgspec.json.decode(line) for line in stream.text().splitlines()]
+    told = [(line["event"], line["level"], line["ms"]) for line in lines]
+    assert told == (
+        []
+        if level is None
+        else [("command_handled", level, 1), ("command_handled: 7", level, 1)]
+    )
+
+
 def test_lines_can_be_captured_instead_of_written() -> None:
     stream = Terminal()
     configure_logs(form="json", stream=stream)
