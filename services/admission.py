@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections import OrderedDict
 from datetime import timedelta
+from time import monotonic
 from typing import Final, Protocol
 
 from events.errors import TooMany
@@ -77,7 +78,7 @@ class Admission:
     def admit_at_once(self, identity: Identity) -> bool:
         """Count one command if what this process took is enough, and say whether."""
         share = self._shares.get((identity.org_id, identity.actor))
-        return share is not None and share.spend(1, asyncio.get_running_loop().time())
+        return share is not None and share.spend(1, monotonic())
 
     async def admit(self, identity: Identity, commands: int = 1) -> None:
         """Count commands, or raise `TooMany`.
@@ -86,12 +87,12 @@ class Admission:
         """
         cost = min(commands, self._burst)
         share = self._share((identity.org_id, identity.actor))
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         share.check(cost, now)
         if share.spend(cost, now):
             return
         async with share.taking:
-            now = asyncio.get_running_loop().time()
+            now = monotonic()
             share.check(cost, now)
             if share.spend(cost, now):
                 return
