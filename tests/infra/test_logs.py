@@ -216,10 +216,10 @@ def test_lines_below_the_level_are_not_written() -> None:
 def test_what_libraries_log_comes_out_in_the_same_form() -> None:
     stream = Terminal()
     configure_logs(form="json", stream=stream)
-    logging.getLogger("aiohttp.server").error("no %s", "luck")
+    logging.getLogger("some.library").error("no %s", "luck")
     line = stream.line()
     assert line["event"] == "library_logged"
-    assert (line["library"], line["message"]) == ("aiohttp.server", "no luck")
+    assert (line["library"], line["message"]) == ("some.library", "no luck")
 
 
 def test_what_our_own_lines_tell_is_heard_of_libraries_when_debugging() -> None:
