@@ -152,19 +152,20 @@ class TokenVerifier:
         self._clock = clock
         self._ended = ended
         self._limit = remembered
-        self._believed: OrderedDict[str, Believed] = OrderedDict()
+        self._believed: OrderedDict[bytes, Believed] = OrderedDict()
 
     def verify(self, token: str) -> Identity:
         """Return the identity that a token proves; one without a region gets ours.
 
         Raises `Unauthenticated` with the reason.
         """
-        known = self._believed.get(token)
+        digest = sha256(token.encode(errors="replace")).digest()
+        known = self._believed.get(digest)
         if known is not None:
             if self._clock() < known.until:
                 self._check_ended(known.claims)
                 return known.identity
-            del self._believed[token]
+            del self._believed[digest]
         claims = self._claims(token)
         self._check_times(claims, self._clock())
         identity = Identity(
@@ -178,7 +179,7 @@ class TokenVerifier:
         )
         self._check_ended(claims)
         until = datetime.fromtimestamp(min(claims.exp, LATEST), UTC)
-        self._believed[token] = Believed(identity, claims, until)
+        self._believed[digest] = Believed(identity, claims, until)
         if len(self._believed) > self._limit:
             self._believed.popitem(last=False)
         return identity
