@@ -150,9 +150,11 @@ class Rounds:
                 else:
                     self._leave(asked)
             going = left
+        if not going:
+            return
         try:
             self._log.send([(asked.entry(), asked.told) for asked in going])
-        except Failure:
+        except Exception:  # noqa: BLE001 - the long way meets it again
             for asked in going:
                 self._leave(asked)
 

@@ -176,16 +176,17 @@ class PostgresEventLog:
 
     def send(self, asked: Sequence[tuple[Append, Told]]) -> None:
         """Append each entry, and tell what became of it."""
-        plain = asked
-        if self._vault is not None:
-            plain = [pair for pair in asked if not holds_personal(pair[0])]
-        if len(plain) < len(asked):
-            for entry, told in asked:
-                if holds_personal(entry):
-                    task = asyncio.create_task(self._tell(entry, told))
-                    self._telling.add(task)
-                    task.add_done_callback(self._telling.discard)
-        self._flusher.send(plain)
+        if self._vault is None:
+            self._flusher.send(asked)
+            return
+        sealing = [pair for pair in asked if holds_personal(pair[0])]
+        if sealing:
+            asked = [pair for pair in asked if not holds_personal(pair[0])]
+        self._flusher.send(asked)
+        for entry, told in sealing:
+            task = asyncio.create_task(self._tell(entry, told))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def append(self, entry: Append) -> Verdict:
         """Append one command's events; concurrent calls share a commit.

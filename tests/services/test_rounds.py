@@ -180,13 +180,17 @@ async def test_an_answer_that_is_lost_is_looked_up(
     assert (await handler.handle(put("key", box=box), meta())).version == 3
 
 
+@pytest.mark.parametrize("error", [Unavailable("closed"), ZeroDivisionError()])
 async def test_a_log_that_takes_nothing_keeps_no_stream_locked(
-    handler: Handler, log: WatchedLog, monkeypatch: pytest.MonkeyPatch
+    handler: Handler,
+    log: WatchedLog,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     (box,) = await remembered(handler, log, 1)
 
     def refuse(_asked: object) -> None:
-        raise Unavailable("The log is closed.")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(log, "send", refuse)
