@@ -46,9 +46,9 @@ async def test_the_same_seed_gives_the_same_verdicts_over_either_broker(
 
 
 async def shown_as(up: Up, run_id: str, status: str) -> None:
-    """Return once the read tables show a run so."""
+    """Return once the read tables, which follow the log, show a run so."""
     async with asyncio.timeout(60):
-        while (await runs(up, "show", run_id)).json["status"] != status:
+        while (await runs(up, "show", run_id)).json.get("status") != status:
             pass
 
 
