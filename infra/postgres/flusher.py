@@ -145,7 +145,6 @@ class Flusher:
         self._loop = asyncio.get_running_loop()
         self._batches: deque[Batch] = deque()
         self._outstanding = 0
-        self._busy = 0
         self._closed = False
         self._lanes = [Lane(connect) for _ in range(LANES)]
         self._tasks = [
@@ -170,7 +169,7 @@ class Flusher:
                     own = keys_of([each])
                     self._batch_for(own, room).add([each], own)
             asked = asked[len(run) :]
-        if self._batches and self._busy < LANES and self._goes(self._batches[0]):
+        if self._batches and self._goes(self._batches[0]):
             self._wake()
 
     async def close(self) -> None:
@@ -237,7 +236,6 @@ class Flusher:
             batch = self._next()
             if batch is not None:
                 lane.batch = batch
-                self._busy += 1
                 try:
                     await self._store(lane, batch)
                 except asyncio.CancelledError:
@@ -245,7 +243,6 @@ class Flusher:
                     raise
                 finally:
                     lane.batch = None
-                    self._busy -= 1
                 self._outstanding -= len(batch.commands)
                 self._wake()
             elif self._closed and not self._batches:
