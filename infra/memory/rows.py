@@ -14,7 +14,8 @@ from infra.memory.draft import Fact
 
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 TICK: Final = timedelta(microseconds=1)
-FIXED: Final = struct.Struct(">qq16sqqh")
+FIXED: Final = struct.Struct(">16sqh")
+PLACE: Final = struct.Struct(">qqq")
 SLICES: Final = 1024
 LENGTH: Final = struct.Struct(">i")
 
@@ -60,18 +61,24 @@ def stored(fact: Fact, *, position: int, recorded_at: datetime) -> Row:
 
 
 def event_hash(fact: Fact, *, position: int, recorded_at: datetime) -> bytes:
-    """Return the sha256 over an event's columns: fixed ones, then sized ones.
+    """Return the sha256 over an event's place and digest.
+
+    The place is 7 bytes of the position, the version and the moment of recording.
+    """
+    place = PLACE.pack(position, fact.version, (recorded_at - EPOCH) // TICK)
+    return hashlib.sha256(place[1:] + digest(fact)).digest()
+
+
+def digest(fact: Fact) -> bytes:
+    """Return the sha256 over an event's other columns: fixed ones, then sized ones.
 
     Integers are big endian, moments are microseconds since 2000; a sized column is
     its length (-1: none) and its bytes.
     """
     meta, sealed = fact.meta, fact.sealed
     fixed = FIXED.pack(
-        position,
-        fact.version,
         sealed.event_id.bytes,
         (meta.occurred_at - EPOCH) // TICK,
-        (recorded_at - EPOCH) // TICK,
         slice_of(fact.stream_id),
     )
     columns = (

@@ -2,9 +2,9 @@
 
 All checks look at one snapshot. Events stream past once, in order of position, as the
 binary COPY sends them: a page of columns is hashed without being decoded, because the
-hash takes a column as COPY writes it, its length (-1: null) and its bytes. Memory does
-not grow with the log. What a check finds is its first bad row; the report's first is
-the one at the lowest position.
+digest takes a column as COPY writes it, its length (-1: null) and its bytes. Memory
+does not grow with the log. What a check finds is its first bad row; the report's first
+is the one at the lowest position.
 
 Whoever can change rows, hashes and chain alike can only be found out by a receipt that
 was kept elsewhere: `verify` proves the log up to its position to be what it was then.
@@ -23,7 +23,7 @@ import msgspec
 from events import catalogue
 from events.errors import Malformed
 from infra.postgres.failures import reaching_database
-from infra.postgres.hashing import GENESIS, SLICES
+from infra.postgres.hashing import GENESIS, SLICES, placed
 from infra.postgres.pool import NoDatabaseError
 from infra.settings import redacted
 from projections.ddl import qualified, quoted
@@ -33,14 +33,14 @@ from projections.projection import Reference, Table
 PAGE: Final = 20_000
 COMMANDS_KEPT: Final = "30 days"
 
-# The columns that the hash covers, in its order, then the hash itself and the type.
+# Places, the columns of the digest in its order, then the hash itself and the type.
 EVENTS: Final = """
 SELECT
     position,
     version,
+    recorded_at,
     event_id,
     occurred_at,
-    recorded_at,
     slice,
     stream_id,
     org_id,
@@ -197,8 +197,9 @@ ORDER BY class.oid
 GUARDS_EACH: Final = 2
 
 _COPY_HEADER: Final = struct.Struct(">11s4xI")
-_ROW: Final = struct.Struct(">h4xq4xq4x16s4xq4xq4xh")
-_FIXED: Final = struct.Struct(">qq16sqqh")
+_ROW: Final = struct.Struct(">h4xq4xq4xq4x16s4xq4xh")
+_FIXED: Final = struct.Struct(">16sqh")
+_EARLIER: Final = struct.Struct(">qq16sqqh")
 _BETWEEN_STREAM_AND_DATA: Final = range(8)
 _FIELDS: Final = 19
 _DIGEST: Final = 32
@@ -432,7 +433,7 @@ class _Events:
         """Check the row that begins at an offset and return its end, 0 if not whole."""
         stream = at + _ROW.size
         try:
-            fields, position, version, event_id, occurred, recorded, part = (
+            fields, position, version, recorded, event_id, occurred, part = (
                 _ROW.unpack_from(buffer, at)
             )
             data = owner = stream + 4 + _length(buffer, stream)[0]
@@ -451,13 +452,16 @@ class _Events:
         if fields != _FIELDS:
             message = f"A row of {fields} columns came instead of {_FIELDS}."
             raise AssertionError(message)
-        fixed = _FIXED.pack(position, version, event_id, occurred, recorded, part)
         self._place(position, recorded)
         if crc32(buffer[stream + 4 : owner]) % SLICES != part:
             self._fail("slices", position, f"its slice is {part}")
-        digest = buffer[stored + 4 : kind]
-        if sha256(fixed + buffer[stream:stored]).digest() != digest:
-            self._fail("hashes", position, "its columns do not give its hash")
+        given = buffer[stored + 4 : kind]
+        texts = buffer[stream:stored]
+        digest = sha256(_FIXED.pack(event_id, occurred, part) + texts).digest()
+        if placed(digest, position, version, recorded) != given:
+            fixed = _EARLIER.pack(position, version, event_id, occurred, recorded, part)
+            if sha256(fixed + texts).digest() != given:
+                self._fail("hashes", position, "its columns do not give its hash")
         try:
             catalogue.decode(
                 buffer[kind + 4 : end].decode(), buffer[data + 4 : headers]
@@ -466,7 +470,7 @@ class _Events:
             self._fail("types", position, str(error))
         self.positions.append(position)
         self.moments.append(recorded)
-        self.hashes += digest if len(digest) == _DIGEST else GENESIS
+        self.hashes += given if len(given) == _DIGEST else GENESIS
         return end
 
     def _place(self, position: int, recorded: int) -> None:

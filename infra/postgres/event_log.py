@@ -16,7 +16,7 @@ blobs     large bodies by sha256.
 
 Append
 
-A function of the owner's, `es.append_v3`, takes a batch of commands as parallel arrays;
+A function of the owner's, `es.append_v4`, takes a batch of commands as parallel arrays;
 nobody has a right to write the tables themselves. In one transaction it takes an
 advisory lock, reads the head, and judges every command with snapshots that are younger
 than the lock: known command ids, then each write's stream in order (owner, closed,
@@ -25,10 +25,10 @@ answered and leave no trace. Since positions are given out under a lock that is 
 after the commit has become visible, whoever sees a position sees every position below:
 `position > $1 ORDER BY position` loses nothing and a hole is corruption.
 
-`es.append_singles_v1` does the same at less cost for commands of one event each, as
-long as all are plainly accepted; else it has `es.append_v3` judge them.
+`es.append_singles_v2` does the same at less cost for commands of one event each, as
+long as all are plainly accepted; else it has `es.append_v4` judge them.
 
-`es.append_bulk_v3` is the same for imports, where a stream may be written by many
+`es.append_bulk_v4` is the same for imports, where a stream may be written by many
 commands of one call: expectations count the commands before, and all is stored or
 nothing. A long import is several such calls in one transaction. Single calls are
 batched in the process (`infra.postgres.flusher`), and readers are woken after the
@@ -133,7 +133,7 @@ SELECT asked.place, known.body_hash, known.last_position, known.version, known.e
     ON known.org_id = $1
    AND known.command_id = asked.command_id
 """
-APPEND_BULK: Final = f"SELECT * FROM es.append_bulk_v3({ARGUMENTS})"  # noqa: S608
+APPEND_BULK: Final = f"SELECT * FROM es.append_bulk_v4({ARGUMENTS})"  # noqa: S608
 NOTIFY: Final = f"SELECT pg_notify('{CHANNEL}', $1)"
 
 KEY: Final = 16

@@ -33,8 +33,8 @@ from infra.postgres.partitions import has_no_partition, make_partitions
 from services.ports import Ids
 
 
-APPEND: Final = f"SELECT * FROM es.append_v3({ARGUMENTS})"  # noqa: S608 - all bound
-APPEND_SINGLES: Final = f"SELECT * FROM es.append_singles_v1({SINGLE_ARGUMENTS})"  # noqa: S608 - all bound
+APPEND: Final = f"SELECT * FROM es.append_v4({ARGUMENTS})"  # noqa: S608 - all bound
+APPEND_SINGLES: Final = f"SELECT * FROM es.append_singles_v2({SINGLE_ARGUMENTS})"  # noqa: S608 - all bound
 PATIENCE: Final = 5.0
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5

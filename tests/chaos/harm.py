@@ -12,9 +12,9 @@ TAKES_ONE_EACH: Final = (
     "es.take_positions(array_fill(1, ARRAY[cardinality(command_ids)]))"
 )
 APPENDING: Final = {
-    "es.append_v3": TAKES_POSITIONS,
-    "es.append_bulk_v3": TAKES_POSITIONS,
-    "es.append_singles_v1": TAKES_ONE_EACH,
+    "es.append_v4": TAKES_POSITIONS,
+    "es.append_bulk_v4": TAKES_POSITIONS,
+    "es.append_singles_v2": TAKES_ONE_EACH,
 }
 
 # At the commit itself, for as long as a disk may take, or a failure to commit.

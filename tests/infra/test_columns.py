@@ -21,12 +21,6 @@ def test_texts_are_quoted(values: list[str], written: str) -> None:
     assert columns.texts(values) == written
 
 
-def test_json_with_a_line_break_stays_one_line() -> None:
-    assert columns.lines(['{"a":\n1}', "{}"]) == '{"a": 1}\n{}'
-    assert columns.lines(["{}", "[]"]) == "{}\n[]"
-    assert not columns.lines([])
-
-
 def test_nulls_alone_are_no_array() -> None:
     assert columns.some([None, None]) is None
     assert columns.some([]) is None
