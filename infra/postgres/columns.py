@@ -24,7 +24,7 @@ import msgspec
 
 from events import catalogue
 from events.errors import Malformed
-from events.log import Append, Status, Verdict
+from events.log import Append, Status, Verdict, Write
 from infra.postgres.hashing import (
     LENGTH_OF_UUID,
     NULL,
@@ -98,12 +98,14 @@ class Columns:
         "_new",
         "_slices",
         "_streams",
+        "_writes",
         "size",
     )
 
     def __init__(self, commands: Sequence[Append] = (), *, ids: Ids) -> None:
         self._new = ids
         self._commands: list[Append] = []
+        self._writes: list[Write] = []
         self._counts: list[int] = []
         self._data: list[bytes] = []
         self._streams: list[bytes] = []
@@ -125,19 +127,12 @@ class Columns:
         command may be; then nothing was added.
         """
         check(commands)
-        events = [
-            event
-            for command in commands
-            for write in command.writes
-            for event in write.events
-        ]
+        writes = [write for command in commands for write in command.writes]
         try:
-            data = list(map(catalogue.encode, events))
-            streams = [
-                write.stream_id.encode()
-                for command in commands
-                for write in command.writes
+            data = [
+                catalogue.encode(event) for write in writes for event in write.events
             ]
+            streams = [write.stream_id.encode() for write in writes]
             headers = [
                 _encode(command.meta.headers) if command.meta.headers else b""
                 for command in commands
@@ -146,9 +141,15 @@ class Columns:
             message = f"A text of the command is not Unicode: {error.reason}."
             raise Malformed(message) from error
         self._commands += commands
-        self._counts += [
-            sum([len(write.events) for write in command.writes]) for command in commands
-        ]
+        self._writes += writes
+        self._counts += (
+            [len(write.events) for write in writes]
+            if [len(command.writes) for command in commands].count(1) == len(commands)
+            else [
+                sum([len(write.events) for write in command.writes])
+                for command in commands
+            ]
+        )
         self._data += data
         self._streams += streams
         self._slices += [crc32(stream) % SLICES for stream in streams]
@@ -181,9 +182,9 @@ class Columns:
         """Say whether each command adds one event to one stream, and no more."""
         commands, size = self._commands, len(self._commands)
         return (
-            self._counts.count(1) == size
+            self._counts.count(1) == len(self._writes) == size
             and [len(command.writes) for command in commands].count(1) == size
-            and [command.writes[0].closes for command in commands].count(False) == size
+            and [write.closes for write in self._writes].count(False) == size
             and [command.meta.fence for command in commands].count(None) == size
         )
 
@@ -208,9 +209,7 @@ class Columns:
             write_events,
             closes,
         ) = shape(self._commands)
-        sizes = [
-            len(write.events) for command in self._commands for write in command.writes
-        ]
+        sizes = [len(write.events) for write in self._writes]
         return (
             *self._of_commands(callers, numbered),
             [fence and fence[0] for fence in fences] if fenced else None,
@@ -268,11 +267,10 @@ class Columns:
 
     def _of_writes(self) -> Arguments:
         """Return streams, slices and expected versions."""
-        writes = [write for command in self._commands for write in command.writes]
         return (
-            texts([write.stream_id for write in writes]),
+            texts([write.stream_id for write in self._writes]),
             numbers(self._slices),
-            numbers([write.expected for write in writes]),
+            numbers([write.expected for write in self._writes]),
         )
 
     def _of_events(
