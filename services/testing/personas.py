@@ -115,12 +115,12 @@ def evolve(state: Persona, event: PersonaEvent) -> Persona:
     if len(state.creation) < CREATION:
         state = replace(state, creation=(*state.creation, event))
     match event:
-        case PersonaCreated(name=name, role=role, tags=tags):
-            return replace(state, name=name, role=role, tags=tags)
-        case PersonaDetailsChanged(name=name, role=role, tags=tags):
-            return replace(state, name=name, role=role, tags=tags)
         case PersonaVersionAdded():
             return replace(state, newest=event)
+        case PersonaDetailsChanged(name=name, role=role, tags=tags):
+            return replace(state, name=name, role=role, tags=tags)
+        case PersonaCreated(name=name, role=role, tags=tags):
+            return replace(state, name=name, role=role, tags=tags)
         case PersonaDeleted():
             return replace(state, deleted=True)
         case _:
@@ -130,24 +130,33 @@ def evolve(state: Persona, event: PersonaEvent) -> Persona:
 def decide(
     command: AnyPersonaCommand, state: Persona, _meta: Meta
 ) -> list[PersonaEvent]:
-    """Return what happens: a deleted persona can only be deleted again."""
-    if isinstance(command, CreatePersona):
-        return create(command, state)
-    if isinstance(command, DeletePersona) and state.deleted:
-        return []
-    newest = still_there(state.newest, deleted=state.deleted, path="$.persona_id")
+    """Return what happens: a deleted persona can only be deleted again.
+
+    What is asked for most stands first, because the arms are tried in order.
+    """
     match command:
-        case ChangePersonaDetails():
-            return change(command, state)
         case AddPersonaVersion():
-            return add_version(command, newest)
+            return add_version(command, newest_of(state))
+        case ChangePersonaDetails():
+            newest_of(state)
+            return change(command, state)
+        case CreatePersona():
+            return create(command, state)
         case DeletePersona():
+            if state.deleted:
+                return []
+            newest_of(state)
             return [PersonaDeleted(persona_id=command.persona_id)]
         case ConfirmPersonaVersions():
-            check_pins(command.pins, newest.version)
+            check_pins(command.pins, newest_of(state).version)
             return []
         case _:
             assert_never(command)
+
+
+def newest_of(state: Persona) -> PersonaVersionAdded:
+    """Return the newest version of a persona that is there, or raise `Missing`."""
+    return still_there(state.newest, deleted=state.deleted, path="$.persona_id")
 
 
 def create(command: CreatePersona, state: Persona) -> list[PersonaEvent]:
@@ -220,12 +229,14 @@ def also(command: AnyPersonaCommand, _state: Persona, _meta: Meta) -> Sequence[C
     """Ask that a persona may be referred to from its creation to its deletion."""
     key, path = command.persona_id, "$.persona_id"
     match command:
+        case AddPersonaVersion() | ChangePersonaDetails() | ConfirmPersonaVersions():
+            return ()
         case CreatePersona():
-            return [OpenReferences(target_id=key, kind="persona", path=path)]
+            return (OpenReferences(target_id=key, kind="persona", path=path),)
         case DeletePersona():
-            return [CloseReferences(target_id=key, path=path)]
+            return (CloseReferences(target_id=key, path=path),)
         case _:
-            return []
+            assert_never(command)
 
 
 decider: Final = Decider[AnyPersonaCommand, Persona, PersonaEvent](
