@@ -1,5 +1,6 @@
 """The clock and the ids: aware, ordered, unique, the same for the same name."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -32,26 +33,39 @@ def test_ids_grow() -> None:
 
 def test_ids_grow_when_the_clock_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = MonotonicIds()
-    first = ids()
+    first = ids.make()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
-    made = [first, *(ids() for _ in range(1000))]
+    made = [first, *(ids.make() for _ in range(1000))]
     assert made == sorted(set(made))
     assert {one.version for one in made} == {7}
 
 
-def test_ids_of_several_threads_differ() -> None:
+def test_ids_grow_where_the_low_bits_are_used_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "urandom", lambda size: b"\xff" * size)
+    ids = MonotonicIds()
+    made = [ids.make() for _ in range(1000)]
+    assert made == sorted(set(made))
+    assert {(one.version, one.variant) for one in made} == {(7, RFC_4122)}
+
+
+def test_ids_of_several_threads_differ_and_grow_in_each() -> None:
     ids = MonotonicIds()
     with ThreadPoolExecutor(4) as threads:
-        batches = threads.map(lambda _: [ids() for _ in range(2000)], range(4))
-    assert len({one for batch in batches for one in batch}) == 8000
+        batches = list(
+            threads.map(lambda _: [ids.make() for _ in range(20_000)], range(4))
+        )
+    assert len({one for batch in batches for one in batch}) == 80_000
+    assert all(batch == sorted(batch) for batch in batches)
 
 
 def test_ids_of_a_process_that_forks_off_differ() -> None:
     ids = MonotonicIds()
-    ids()
+    ids.make()
     child = copy(ids)
     child.forget()
-    made = {each().int & LOW_BITS for each in (ids, child) for _ in range(500)}
+    made = {each.make().int & LOW_BITS for each in (ids, child) for _ in range(500)}
     assert len(made) == 1000
 
 
