@@ -8,11 +8,11 @@ decoders recurse. Where a key occurs twice in an object, the last one counts.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache, reduce
 from operator import or_
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeGuard, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -26,6 +26,13 @@ T = TypeVar("T")
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 64
 
+_WORDED: Final = "worded"
+# Of the text in a field of a struct, that it is more than white space. The decoder
+# would take ten times as long for the pattern.
+WORDED: Final = msgspec.Meta(
+    extra={_WORDED: True}, extra_json_schema={"pattern": r"\S"}
+)
+
 _LEAST_INTEGER: Final = -(1 << 63)
 _GREATEST_INTEGER: Final = (1 << 63) - 1
 _LONGEST_INTEGER: Final = 20
@@ -33,6 +40,8 @@ _LONGEST_INTEGER: Final = 20
 _STRUCTURE: Final = bytes.maketrans(b"{}", b"[]")
 _TEXT: Final = bytes(byte for byte in range(256) if byte not in b'{}[]"\\')
 _BACKSLASH: Final = ord("\\")  # to look for a number costs less than for bytes
+_BRACE: Final = ord("{")
+_BRACKET: Final = ord("[")
 _QUOTED: Final = re.compile(rb'"[^"]*"?')
 _ESCAPED_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _LONG_INTEGER: Final = re.compile(rb"[0-9]{19}")
@@ -47,7 +56,8 @@ def decode_json(raw: bytes, kind: type[T], *, limit: int = MAX_BYTES) -> T:
     Raises `TooLarge`, or `Malformed` with the path of the field at fault.
     """
     decoder, held = _decoder(kind)  # type: ignore[arg-type] # types hash
-    value: T = _checked(raw, decoder, lambda _: held, limit)
+    value: T = _decoded(raw, decoder, limit)
+    _check(raw, value, held)
     return value
 
 
@@ -62,12 +72,10 @@ def command_decoder(
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(reduce(or_, types))
     held: dict[type, _Held] = {kind: _held(kind) for kind in types}
 
-    def held_by(command: object) -> _Held:
-        return held[type(command)]
-
     def decode_command(raw: bytes) -> Command:
         """Return the command that JSON holds, or raise `Malformed` or `TooLarge`."""
-        command: Command = _checked(raw, decoder, held_by, limit)
+        command: Command = _decoded(raw, decoder, limit)
+        _check(raw, command, held[type(command)])
         return command
 
     return decode_command
@@ -95,35 +103,35 @@ def split_json(raw: bytes, *, limit: int = MAX_BYTES) -> list[bytes]:
 _elements: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def _checked(
-    raw: bytes,
-    decoder: msgspec.json.Decoder[Any],
-    held_by: Callable[[object], "_Held"],
-    limit: int,
-) -> Any:  # noqa: ANN401 - the decoder's type
-    _check_shape(raw, limit)
+def _decoded(raw: bytes, decoder: msgspec.json.Decoder[Any], limit: int) -> Any:  # noqa: ANN401 - the decoder's type
+    if len(raw) > limit or _BRACKET in raw or _BRACE in raw[1:]:
+        _check_shape(raw, limit)  # most commands are short and flat
     try:
-        value = decoder.decode(raw)
+        return decoder.decode(raw)
     except msgspec.ValidationError as error:
         raise _malformed(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(raw, error) from error
-    held = held_by(value)
+
+
+def _check(raw: bytes, value: Any, held: "_Held") -> None:  # noqa: ANN401 - any type
+    moments, integers, words, deep_words = held
     if (_BACKSLASH in raw and b"\\u0000" in raw and _ESCAPED_NUL.search(raw)) or (
-        held.integers and _LONG_INTEGER.search(raw)
+        integers and _LONG_INTEGER.search(raw)
     ):
         _refuse_unstorable(raw)
-    if held.moments:
+    if moments:
         _refuse_moments(value, "$")
-    return value
+    if deep_words:
+        _refuse_blanks(value, "$")
+    else:
+        _refuse_blank(value, words, "$")
 
 
 def _check_shape(raw: bytes, limit: int) -> None:
     if len(raw) > limit:
         message = f"The body has {len(raw)} bytes; the limit is {limit}."
         raise TooLarge(message)
-    if raw.find(b"[") < 0 and raw.find(b"{", 1) < 0:
-        return  # flat, as most commands are; finding takes less than counting
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(raw):
         message = f"The body is nested more than {MAX_DEPTH} levels deep."
         raise Malformed(message)
@@ -246,17 +254,49 @@ def _refuse_moment(moment: datetime, path: str) -> None:
         )
 
 
+def _refuse_blanks(value: object, path: str) -> None:
+    match value:
+        case msgspec.Struct():
+            _refuse_blank(value, _words(type(value)), path)
+            for name in value.__struct_fields__:
+                _refuse_blanks(getattr(value, name), f"{path}.{name}")
+        case dict():
+            for key, item in value.items():
+                _refuse_blanks(item, path + _step(str(key)))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _refuse_blanks(item, f"{path}[{index}]")
+        case _:
+            pass
+
+
+def _refuse_blank(value: object, words: Iterable[str], path: str) -> None:
+    for name in words:
+        text = getattr(value, name)
+        if isinstance(text, str) and text.isspace():
+            raise Malformed("This text is blank.", path=f"{path}.{name}")
+
+
 class _Held(NamedTuple):
-    """What values of a type can hold that needs a look after decoding."""
+    """What values of a type can hold that needs a look after decoding.
+
+    `words` are the fields of the type itself that are `WORDED`; `deep_words` says that
+    there are some further down.
+    """
 
     moments: bool
     integers: bool
+    words: tuple[str, ...]
+    deep_words: bool
 
 
 @cache
 def _held(kind: Any) -> _Held:  # noqa: ANN401 - any type
     """Return what a type holds, at any depth; an integer counts if it has no bounds."""
-    infos = list(_infos(kind))
+    whole = inspect.type_info(kind)
+    infos = list(_infos([whole]))
+    parts = [field.type for field in whole.fields] if _is_struct(whole) else [whole]
+    _check_worded(kind, infos)
     return _Held(
         moments=any(isinstance(info, inspect.DateTimeType) for info in infos),
         integers=any(
@@ -264,7 +304,49 @@ def _held(kind: Any) -> _Held:  # noqa: ANN401 - any type
             or (isinstance(info, inspect.IntType) and not _is_bounded(info))
             for info in infos
         ),
+        words=_words(kind),
+        deep_words=any(_is_struct(info) and _words(info.cls) for info in _infos(parts)),
     )
+
+
+def _is_struct(info: inspect.Type) -> TypeGuard[inspect.StructType]:
+    return isinstance(info, inspect.StructType)
+
+
+@cache
+def _words(kind: Any) -> tuple[str, ...]:  # noqa: ANN401 - any type
+    """Return the fields of a struct that are `WORDED`."""
+    info = inspect.type_info(kind)
+    if not _is_struct(info):
+        return ()
+    return tuple(
+        field.name for field in info.fields if any(map(_is_worded, _choices(field)))
+    )
+
+
+def _choices(field: inspect.Field) -> Sequence[inspect.Type]:
+    """Return the types that a field can have."""
+    kind = field.type
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
+def _is_worded(info: inspect.Type) -> bool:
+    extra = info.extra if isinstance(info, inspect.Metadata) else None
+    return extra is not None and _WORDED in extra
+
+
+def _check_worded(kind: object, infos: Iterable[inspect.Type]) -> None:
+    """Raise `TypeError` where a text is `WORDED` that is no field of a struct."""
+    structs = filter(_is_struct, infos)
+    looked_at = {
+        id(info)
+        for struct in structs
+        for field in struct.fields
+        for info in _choices(field)
+    }
+    if any(_is_worded(info) and id(info) not in looked_at for info in infos):
+        message = f"{kind} holds a worded text that is no field: give it a pattern."
+        raise TypeError(message)
 
 
 def _is_bounded(info: inspect.IntType) -> bool:
@@ -278,9 +360,9 @@ def _is_bounded(info: inspect.IntType) -> bool:
     )
 
 
-def _infos(kind: object) -> Iterator[inspect.Type]:
-    """Yield every type that a type is made of, itself first."""
-    open_types: list[inspect.Type] = [inspect.type_info(kind)]
+def _infos(types: Iterable[inspect.Type]) -> Iterator[inspect.Type]:
+    """Yield types and every type that they are made of."""
+    open_types = list(types)
     seen: set[int] = set()
     while open_types:
         info = open_types.pop()

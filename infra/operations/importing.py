@@ -163,6 +163,8 @@ def check_agent(name: str | None) -> None:
     except msgspec.ValidationError as error:
         message = f"The agent's name: {error}."
         raise Malformed(message) from error
+    if name.isspace():
+        raise Malformed("The agent's name is blank.")
 
 
 def accepted(

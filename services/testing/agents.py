@@ -29,6 +29,7 @@ from services.testing.common import (
     ExternalId,
     GivenTags,
     Label,
+    ListedLabel,
     Name,
     Pin,
     TestingCommand,
@@ -70,7 +71,7 @@ class Connection(
     endpoint: Annotated[str, Meta(max_length=2_048)] | None = None
     secret_ref: Label | None = None
     settings: Annotated[
-        dict[Label, Annotated[str, Meta(max_length=4_096)]], Meta(max_length=50)
+        dict[ListedLabel, Annotated[str, Meta(max_length=4_096)]], Meta(max_length=50)
     ] = msgspec.field(default_factory=dict)
 
 

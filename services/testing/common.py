@@ -11,6 +11,7 @@ from events.errors import Missing, Refused
 from events.ids import named
 from events.message import Command, Event
 from events.testing.common import Tags
+from services.decoding import WORDED
 
 
 class TestingCommand(
@@ -23,8 +24,9 @@ class TestingCommand(
 
 MAX_TAGS: Final = 50
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
-Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
+Name = Annotated[str, Meta(min_length=1, max_length=200), WORDED]
+Label = Annotated[str, Meta(min_length=1, max_length=100), WORDED]
+ListedLabel = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
 Description = Annotated[str, Meta(max_length=4_096)]
 LongText = Annotated[str, Meta(max_length=32_768)]
 ExternalId = Annotated[str, Meta(min_length=1, max_length=200)]

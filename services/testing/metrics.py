@@ -30,7 +30,7 @@ from services.decider import Decider
 from services.testing.common import (
     ExternalId,
     GivenTags,
-    Label,
+    ListedLabel,
     Name,
     Pin,
     TestingCommand,
@@ -98,7 +98,7 @@ class CreateMetric(TestingCommand, frozen=True, kw_only=True):
     definition: Definition
     minimum: float | None = None
     maximum: float | None = None
-    categories: Annotated[list[Label], Meta(max_length=100)] = msgspec.field(
+    categories: Annotated[list[ListedLabel], Meta(max_length=100)] = msgspec.field(
         default_factory=list
     )
     tags: GivenTags = msgspec.field(default_factory=dict)

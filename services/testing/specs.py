@@ -27,6 +27,7 @@ from events.testing.unit_tests import Criterion, OnLimit, UnitTestChanged
 from services.testing.agents import Agent, ConfirmAgentVersions, NoSuchVersionSet
 from services.testing.common import (
     Label,
+    ListedLabel,
     Name,
     Pin,
     VersionNumber,
@@ -62,7 +63,7 @@ class PinnedCriterion(
     name: Name
     definition: Definition
     value: bool | float | Annotated[str, Meta(max_length=1_000)]
-    categories: Annotated[list[Label], Meta(max_length=100)] = msgspec.field(
+    categories: Annotated[list[ListedLabel], Meta(max_length=100)] = msgspec.field(
         default_factory=list
     )
 

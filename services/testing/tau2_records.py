@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from events.errors import Malformed, TooLarge
-from services.testing.common import Label, LongText, Name
+from services.testing.common import Label, ListedLabel, LongText, Name
 from services.testing.unit_test_sets import MAX_UNIT_TESTS
 
 
@@ -62,7 +62,7 @@ class Criteria(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     env_assertions: list[dict[str, Any]] | None = None
     communicate_info: list[Said] | None = None
     nl_assertions: list[Said] | None = None
-    reward_basis: list[Label] | None = None
+    reward_basis: list[ListedLabel] | None = None
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 
 from events.errors import Failure, Malformed, TooLarge
 from events.message import Command
-from services.decoding import MAX_DEPTH, command_decoder, decode_json
+from services.decoding import MAX_DEPTH, WORDED, command_decoder, decode_json
+
+
+Word = Annotated[str, msgspec.Meta(min_length=1), WORDED]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     count: int = 0
     at: datetime | None = None
+    label: Word | None = None
 
 
 class Make(Command, frozen=True, kw_only=True, tag="sample.Make"):
@@ -29,6 +33,7 @@ class Make(Command, frozen=True, kw_only=True, tag="sample.Make"):
 
 class Drop(Command, frozen=True, kw_only=True, tag="sample.Drop"):
     name: str
+    reason: Word | None = None
 
 
 decode_command: Final = command_decoder([Make, Drop])
@@ -65,6 +70,9 @@ def test_a_command_is_decoded_by_its_type() -> None:
         (make(parts=[{"at": "0001-01-01T00:00:00+14:00"}]), "$.parts[0].at"),
         (make(tags={"a b": "\0"}), '$.tags["a b"]'),
         (make(tags={"\0": None}), "$.tags"),
+        (make(parts=[{}, {"label": "\u3000"}]), "$.parts[1].label"),
+        (b'{"type":"sample.Drop","name":"x","reason":" \\n\\t"}', "$.reason"),
+        (b'{"type":"sample.Drop","name":"x","reason":""}', "$.reason"),
         (make(name="\ud800"), "$.name"),
         (make(tags={"a": "\udc00\ud800"}), "$.tags.a"),
         (b'{"type":"sample.Make","name":"\xff"}', "$.name"),
@@ -201,3 +209,14 @@ def test_a_decoded_command_can_be_stored(fields: dict[str, object]) -> None:
         stored = msgspec.json.encode(decode_command(raw))
         assert b"\\u0000" not in stored.replace(b"\\\\", b"")
         assert decode_command(stored) == decode_command(raw)
+
+
+def test_the_pattern_of_a_worded_text_is_published() -> None:
+    field = msgspec.json.schema(Drop)["$defs"]["Drop"]["properties"]["reason"]
+    assert field["anyOf"][0] == {"type": "string", "minLength": 1, "pattern": r"\S"}
+
+
+@pytest.mark.parametrize("kind", [list[Word], dict[Word, int], Word])
+def test_a_worded_text_is_the_field_of_a_struct(kind: type) -> None:
+    with pytest.raises(TypeError):
+        decode_json(b"[]", kind)
