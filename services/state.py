@@ -5,7 +5,6 @@ version, or brought up to date before a refusal becomes final. Since events neve
 change, what an old state lacks are the events after its version, and no others.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,36 +36,39 @@ def fold(decider: AnyDecider, state: Any, events: Iterable[Event]) -> Any:  # no
 
 
 class StateCache:
-    """Remembers the states of the streams that were used last."""
+    """Remembers the states of the streams that were used last.
+
+    They are kept in two generations: once the younger is half of what is remembered,
+    it is the elder, and what the elder held that was not used since is forgotten.
+    """
 
     def __init__(self, size: int) -> None:
-        self._size = size
-        self._states: OrderedDict[str, Loaded] = OrderedDict()
+        self._half = max(size // 2, 1)
+        self._younger: dict[str, Loaded] = {}
+        self._elder: dict[str, Loaded] = {}
         self._doubted: set[str] = set()
 
     def get(self, stream_id: str) -> Loaded | None:
         """Return what is remembered of a stream, unless it is known to be old."""
-        loaded = self._states.get(stream_id)
-        if loaded is None or stream_id in self._doubted:
+        if stream_id in self._doubted:
             return None
-        return loaded
+        return self._younger.get(stream_id) or self._elder.get(stream_id)
 
     def old(self, stream_id: str) -> Loaded | None:
         """Return what is remembered of a stream, however old."""
-        return self._states.get(stream_id)
+        return self._younger.get(stream_id) or self._elder.get(stream_id)
 
     def put(self, stream_id: str, loaded: Loaded) -> None:
-        """Remember a stream, and forget the one unused for longest if need be."""
-        states = self._states
+        """Remember a stream, and forget those unused for longest if need be."""
         if self._doubted:
             self._doubted.discard(stream_id)
-        states[stream_id] = loaded
-        states.move_to_end(stream_id)
-        if len(states) > self._size:
-            forgotten, _ = states.popitem(last=False)
-            self._doubted.discard(forgotten)
+        younger = self._younger
+        younger[stream_id] = loaded
+        if len(younger) >= self._half:
+            self._elder, self._younger = younger, {}
+            self._doubted &= younger.keys()
 
     def doubt(self, stream_id: str) -> None:
         """Take what is remembered of a stream for old."""
-        if stream_id in self._states:
+        if self.old(stream_id) is not None:
             self._doubted.add(stream_id)
