@@ -53,18 +53,18 @@ class Asked:
         "version",
     )
 
-    def __init__(self, rounds: "Rounds", command: Command, meta: Meta) -> None:
-        self.rounds = rounds
-        self.command = command
-        self.meta = meta
-        self.locked = False
-        self.future: asyncio.Future[Outcome | None]
-        self.decider: AnyDecider
-        self.stream_id: str
-        self.version: int
-        self.events: Sequence[Event]
-        self.after: Loaded
-        self.body_hash: bytes
+    # They are set as they become known; to be called with them costs as much as a step.
+    rounds: "Rounds"
+    command: Command
+    meta: Meta
+    future: "asyncio.Future[Outcome | None]"
+    decider: AnyDecider
+    locked: bool
+    stream_id: str
+    version: int
+    events: Sequence[Event]
+    after: Loaded
+    body_hash: bytes
 
     def entry(self) -> Append:
         """Return what the log appends, at the version that was remembered."""
@@ -129,12 +129,16 @@ class Rounds:
         The future fails where the log does: the command may have been stored then.
         """
         loop = asyncio.get_running_loop()
-        asked = Asked(self, command, meta)
-        asked.future = loop.create_future()
+        asked = Asked()
+        asked.rounds = self
+        asked.command = command
+        asked.meta = meta
+        asked.locked = False
+        asked.future = future = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._go, context=self._context)
         self._waiting.append(asked)
-        return asked.future
+        return future
 
     def _go(self) -> None:
         going, self._waiting = self._waiting, []
@@ -167,7 +171,7 @@ class Rounds:
 
     def _admit(self, asked: Asked) -> bool:
         command, meta = asked.command, asked.meta
-        if meta.on_behalf_of is not None or asked.future.done():
+        if (meta.headers and meta.on_behalf_of is not None) or asked.future.done():
             return False
         self._guard(command, meta)
         asked.decider = self._deciders[type(command)]
