@@ -5,6 +5,7 @@ reads one request from standard input and writes the answer to standard output.
 """
 
 import asyncio
+import gc
 import sys
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -124,8 +125,10 @@ def packed(asked: Request) -> tuple[bytes, bytes]:
 
 def main() -> None:
     """Answer the request on standard input."""
+    gc.set_threshold(50_000, 10, 10)  # modules are many objects and no garbage
     request: Request = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Request)
     sys.stdout.buffer.write(msgspec.json.encode(calculated(request)))
+    gc.freeze()  # the end looks for no garbage
 
 
 def calculated(request: Request) -> object:

@@ -5,6 +5,7 @@ takes in memory live here and end with this process, which ends with its input. 
 argument is the directory where machine code is kept, unless NUMBA_CACHE_DIR names one.
 """
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,12 +58,14 @@ encode: Final = msgspec.msgpack.Encoder().encode
 
 def main() -> None:
     """Answer requests until there are no more."""
+    gc.set_threshold(50_000, 10, 10)  # modules are many objects and no garbage
     import numba  # noqa: PLC0415 - heavy
 
     if not numba.config.CACHE_DIR:  # type: ignore[attr-defined]
         numba.config.CACHE_DIR = sys.argv[1]  # type: ignore[attr-defined]
     from services.engines.population.making import Making  # noqa: PLC0415 - heavy
 
+    gc.freeze()  # what was imported is looked through no more, nor at the end
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     making: Making | None = None
     with ThreadPoolExecutor(thread_name_prefix="decide") as pool:

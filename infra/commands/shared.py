@@ -1,5 +1,6 @@
 """What every command of the command line shares: where, in what form, and as whom."""
 
+import gc
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -131,6 +132,7 @@ def run(
 
     A role is `logging` as its settings say; other commands log warnings only.
     """
+    gc.freeze()  # what was imported is looked through no more, nor at the end
     try:
         if logging is not None:
             configure_logs(level=logging.log_level, form=logging.log_format)

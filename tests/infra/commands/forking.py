@@ -6,6 +6,7 @@ each command finds all that it imports is shown where it begins from nothing.
 """
 
 import atexit
+import gc
 import json
 import os
 import selectors
@@ -138,6 +139,7 @@ def main() -> None:
     """Import what commands import, and serve the socket of the first argument."""
     for place, _ in import_module("infra.cli").PLACES.values():
         import_module(f"infra.commands.{place.partition(':')[0]}")
+    gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as asking:
         serve(asking)
 
