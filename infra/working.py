@@ -33,7 +33,6 @@ from services.ports import Transport
 from services.routing import DECIDER_OF
 from services.work.dispatching import Dispatcher
 from services.work.following import ON_FAILURE, REACTIONS
-from services.work.kinds import kinds, tools
 from services.work.relaying import Relay
 from services.work.working import Worker
 
@@ -101,6 +100,8 @@ async def working(
             relay = Relay(jobs, transport, on_failure=ON_FAILURE, handle=handler.handle)
             duties += [dispatcher.run, relay.run]
         if work:
+            from services.work.kinds import kinds, tools  # noqa: PLC0415 - large
+
             secrets = Secrets(await parts.vault.secret("accounts"))
             populations = await enter(open_populations(data_dir))
             worker = Worker(

@@ -5,20 +5,12 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 import uvloop
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from events.errors import Failure
 from events.message import Meta
@@ -34,6 +26,9 @@ from infra.settings import (
 )
 from services.identity import Identity
 
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 OK: Final = 0
 FAILED: Final = 1
@@ -156,14 +151,16 @@ def answer(where: Where, value: object, show: Callable[[], None]) -> None:
         show()
 
 
-def progress() -> Progress:
+def progress() -> "Progress":
     """Return a progress bar with the time left, drawn on standard error."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    from rich import progress as bars  # noqa: PLC0415 - seldom used
+
+    return bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
         console=screen,
         transient=True,
     )
