@@ -17,7 +17,7 @@ from services.experiments.analysis.recording import OutsideRecording, Subject
 from services.experiments.analysis.report import analyse
 from services.experiments.analysis.reporting import drawn
 from services.experiments.analysis.results import Analysis
-from services.experiments.outside_rows import OutsideRows
+from services.experiments.outside_rows import OutsideRows, last_step
 from tests.finite import not_finite
 from tests.services.experiments.analysis.given_run import sure
 
@@ -117,7 +117,7 @@ def recording(*batches: Batch, tables: list[str] = TABLES) -> OutsideRecording:
         batches=[packed(batch) for batch in batches],
         tables=tables,
         rows=sum(rows),
-        last_step=STEPS[-1],
+        last_step=max(map(last_step, batches)),
         about=[("status", "completed")],
     )
 
